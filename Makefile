@@ -1,0 +1,63 @@
+# make demo | test | pipeline | bench | lint | clean. Each does its own set-up in .venv.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+BUILD := build/pipeline
+THREADS ?= 2
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint pipeline bench clean renderer
+
+help:
+	@echo "make demo      reconstruct the pictures in demo/frames with the bundle in the package"
+	@echo "make test      lint, types, import rules and all tests"
+	@echo "make pipeline  database, dataset, smoke training, conversion and demo, in small"
+	@echo "make bench     time the runtime"
+	@echo "make clean     remove .venv, build/ and demo_output/"
+
+.venv/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: needs Python 3.11 or newer; run make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+
+# What an app needs, plus OpenCV for pictures.
+.venv/demo.stamp: .venv/pyvenv.cfg pyproject.toml constraints.txt
+	$(PIP_INSTALL) -e '.[demo]'
+	@touch $@
+
+# Torch first and by its exact version, so that an index with a CPU-only build can supply it.
+.venv/full.stamp: .venv/pyvenv.cfg pyproject.toml constraints.txt
+	$(PIP_INSTALL) torch==2.13.0
+	$(PIP_INSTALL) -e '.[convert,demo,dev]'
+	@touch $@ .venv/demo.stamp
+
+demo: .venv/demo.stamp
+	$(BIN)/python demo/camera.py --source demo/frames --out demo_output --overwrite --no-window
+	@echo "open demo_output/*.jpg (boxes over the pictures) and demo_output/scene.glb (any glTF viewer)"
+
+# Images are rendered through EGL, in software where there is no GPU.
+renderer: .venv/full.stamp
+	@if ! $(BIN)/python -c 'import moderngl; moderngl.create_context(standalone=True, backend="egl")' 2>/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update -qq && apt-get install -y -qq libegl1 libegl-mesa0 libgl1-mesa-dri >/dev/null; \
+		else \
+			echo "error: no EGL; install it: sudo apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri" >&2; exit 2; \
+		fi; \
+	fi
+
+# The rules (ruff, mypy, pyright, import-linter) are tests too: tests/integration/test_rules.py.
+test: renderer
+	$(BIN)/python -m pytest -m 'not gpu'
+	@echo "all checks passed; for one test: $(BIN)/python -m pytest tests/<folder>/test_<module>.py"
+
+lint: .venv/full.stamp
+	$(BIN)/python -m pytest -m 'not gpu' tests/integration/test_rules.py
+
+bench: .venv/full.stamp
+	@mkdir -p build/bench
+	set -e; for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script; done
+	@echo "open build/bench/*.json"
+
+clean:
+	rm -rf .venv build demo_output
+	@echo "removed .venv, build/ and demo_output/"

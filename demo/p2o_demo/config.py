@@ -1,0 +1,89 @@
+"""Options of `demo/camera.py`."""
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from points2objects.errors import InputError
+
+
+class WorldUp(str, Enum):
+    """The axis of a recording's world that points against gravity."""
+
+    PLUS_X = "+x"
+    MINUS_X = "-x"
+    PLUS_Y = "+y"
+    MINUS_Y = "-y"
+    PLUS_Z = "+z"
+    MINUS_Z = "-z"
+
+
+@dataclass(frozen=True)
+class CaptureOptions:
+    """What the frames alone do not say.
+
+    Attributes:
+        fov_deg: Field of view across the longer side of pictures and videos without a pose.
+        world_up: Up axis of a pose folder's world.
+        support_height: Height of the support plane along that axis, m; None when unknown.
+    """
+
+    fov_deg: float = 65.0
+    world_up: WorldUp = WorldUp.PLUS_Y
+    support_height: float | None = None
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """Options of the command."""
+
+    source: str
+    """Webcam number, video file, picture, folder of pictures, or folder of a posed recording."""
+
+    bundle: Path | None = None
+    """Bundle folder; the one inside the package by default."""
+
+    out: Path = Path("demo_output")
+    """Folder for overlays, scenes.jsonl and scene.glb."""
+
+    fov_deg: float = 65.0
+    """Field of view across the longer image side, for sources without intrinsics."""
+
+    world_up: WorldUp = WorldUp.PLUS_Y
+    """Up axis of the world of a K.txt/poses.txt folder that does not say so itself."""
+
+    support_height: float | None = None
+    """Height of the plane the objects stand on, m, for a K.txt/poses.txt folder that does not."""
+
+    score: float | None = None
+    """Drop objects below this score; the model's own threshold by default."""
+
+    max_frames: int | None = None
+    """Stop after this many frames."""
+
+    threads: int = 2
+    """Threads of the interpreter."""
+
+    no_window: bool = False
+    """Never open a window."""
+
+    overwrite: bool = False
+    """Replace the output of an earlier run."""
+
+    verbose: bool = False
+    """Show the traceback of a failure."""
+
+    def __post_init__(self) -> None:
+        if not 1 < self.fov_deg < 179:
+            raise InputError(f"--fov-deg must be in 1..179, got {self.fov_deg}")
+        if self.score is not None and not 0 <= self.score < 1:
+            raise InputError(f"--score must be in 0..1, got {self.score}")
+        if self.max_frames is not None and self.max_frames < 1:
+            raise InputError(f"--max-frames must be at least 1, got {self.max_frames}")
+        if self.threads < 1:
+            raise InputError(f"--threads must be at least 1, got {self.threads}")
+
+    @property
+    def capture(self) -> CaptureOptions:
+        """The part of the options that the capture needs."""
+        return CaptureOptions(self.fov_deg, self.world_up, self.support_height)
