@@ -1,0 +1,120 @@
+"""From output maps to peaks: non-maximum suppression, then one read of every head per peak."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from points2objects.errors import InputError, check_shape
+from points2objects.geometry import FloatArray, IntArray
+from points2objects.spec import ModelSpec
+from points2objects.tensors import OutputMap, OutputMaps
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """n peaks of the heat-map, best first, with the raw regressions read there.
+
+    Attributes:
+        class_id: (n,).
+        score: (n,), 0..1.
+        row: (n,), cell.
+        column: (n,), cell.
+        rotation: (n, 9), raw.
+        translation: (n, 3), raw.
+        scale: (n, 3), raw.
+        gravity: (n, 3), raw.
+        exemplar_id: (n,), the best exemplar among the detected class's own.
+    """
+
+    class_id: IntArray
+    score: FloatArray
+    row: IntArray
+    column: IntArray
+    rotation: FloatArray
+    translation: FloatArray
+    scale: FloatArray
+    gravity: FloatArray
+    exemplar_id: IntArray
+
+    def __len__(self) -> int:
+        return len(self.class_id)
+
+
+def find_peaks(
+    heatmap: OutputMap, threshold: float, limit: int
+) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
+    """Find local maxima of each class in 3x3 neighbourhoods (paper, section 3.1).
+
+    Of equal neighbours, which int8 maps have, only the first in row-major order is a peak.
+
+    Args:
+        heatmap: Scores 0..1, (h, w, c).
+        threshold: Least score.
+        limit: At most so many.
+
+    Returns:
+        row (n,), column (n,), class (n,), score (n,), best first.
+    """
+    values = heatmap.values
+    height, width, n_classes = values.shape
+    flat = values.reshape(-1)
+    raw_threshold = threshold / heatmap.scale + heatmap.zero_point
+    candidates = np.flatnonzero(flat.astype(np.float32) >= np.float32(raw_threshold))
+    row, rest = np.divmod(candidates, width * n_classes)
+    column, class_id = np.divmod(rest, n_classes)
+    value = flat[candidates]
+    keep = np.ones(len(candidates), dtype=bool)
+    for d_row in (-1, 0, 1):
+        for d_column in (-1, 0, 1):
+            if d_row == d_column == 0:
+                continue
+            r, c = row + d_row, column + d_column
+            inside = (r >= 0) & (r < height) & (c >= 0) & (c < width)
+            neighbour = values[np.clip(r, 0, height - 1), np.clip(c, 0, width - 1), class_id]
+            earlier = (d_row, d_column) < (0, 0)
+            beaten = neighbour >= value if earlier else neighbour > value
+            keep &= ~(inside & beaten)
+    row, column, class_id = row[keep], column[keep], class_id[keep]
+    score = heatmap.scale * (value[keep].astype(np.float32) - heatmap.zero_point)
+    order = np.argsort(-score, kind="stable")[:limit]
+    return row[order], column[order], class_id[order], np.clip(score[order], 0.0, 1.0)
+
+
+def decode(maps: OutputMaps, spec: ModelSpec, threshold: float | None = None) -> Peaks:
+    """Read the peaks of one image.
+
+    Args:
+        maps: Every tensor that `spec.outputs` names.
+        spec: The model's contract.
+        threshold: Least score; the spec's when None.
+
+    Raises:
+        InputError: A map is missing or has another shape than the spec says.
+    """
+    size = spec.map_size
+    for name, channels in spec.outputs.items():
+        if name not in maps:
+            raise InputError(f"decode: output {name!r} is missing; got {sorted(maps)}")
+        check_shape(f"output {name}", maps[name].values, f"{size} {size} {channels}")
+    threshold = spec.score_threshold if threshold is None else threshold
+    row, column, class_id, score = find_peaks(maps["heatmap"], threshold, spec.max_objects)
+    gathered = {name: maps[name].gather(row, column) for name in spec.outputs if name != "heatmap"}
+    k = spec.exemplars_per_class
+    own = class_id[:, None] * k + np.arange(k)
+    best = np.take_along_axis(gathered["exemplar"], own, axis=1).argmax(axis=1)
+    return Peaks(
+        class_id=class_id,
+        score=score,
+        row=row,
+        column=column,
+        rotation=gathered["rotation"],
+        translation=gathered["translation"],
+        scale=gathered["scale"],
+        gravity=gathered["gravity"],
+        exemplar_id=_ids(class_id * k + best),
+    )
+
+
+def _ids(values: npt.NDArray[np.integer]) -> IntArray:
+    return values.astype(np.int64)

@@ -1,0 +1,133 @@
+"""From peaks to boxes: the one place that knows what the pose heads mean.
+
+`encode_*` and `decode_*` are exact inverses; training targets are made by the former (its torch
+twin lives in `p2o_train.geometry`), the runtime runs the latter.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from points2objects.camera import Camera
+from points2objects.decode import Peaks
+from points2objects.geometry import (
+    Box9DoF,
+    FloatArray,
+    project_to_so3,
+    rotation_about_y,
+)
+from points2objects.spec import ModelSpec, PoseEncoding
+
+CAMERA_LEVEL: FloatArray = np.array([0.0, 1.0, 0.0])
+"""Where the camera stands in the level frame."""
+
+LOG_LIMIT = 6.0
+"""Raw logs are clipped to this: e^6 = 400 camera heights is past anything worth placing."""
+
+
+@dataclass(frozen=True)
+class RawPose:
+    """What the pose heads hold for n objects.
+
+    Attributes:
+        rotation: (n, 9).
+        translation: (n, 3).
+        scale: (n, 3).
+    """
+
+    rotation: FloatArray
+    translation: FloatArray
+    scale: FloatArray
+
+
+def cell_centers(row: FloatArray, column: FloatArray, stride: int) -> FloatArray:
+    """Return the pixel at the middle of each map cell, (n, 2)."""
+    return np.stack([(column + 0.5) * stride, (row + 0.5) * stride], axis=-1)
+
+
+def ray_azimuth(rays_level: FloatArray) -> FloatArray:
+    """Return the turn about +y, radians, (n,), that carries -z to each ray laid flat, (n, 3)."""
+    return np.asarray(np.arctan2(-rays_level[..., 0], -rays_level[..., 2]))
+
+
+def encode_pose(
+    boxes_level: Box9DoF, cells: FloatArray, camera: Camera, spec: ModelSpec
+) -> RawPose:
+    """Write boxes as the pose heads should hold them.
+
+    Args:
+        boxes_level: n boxes in the level frame (unit: camera height).
+        cells: Row and column of each object's map cell, (n, 2).
+        camera: Canonical camera, with its pose (only pitch and roll matter).
+        spec: The model's contract.
+    """
+    rotation, scale = boxes_level.rotation, boxes_level.scale
+    if spec.pose is PoseEncoding.DIRECT:
+        translation = boxes_level.translation
+    else:
+        from_camera = boxes_level.translation - CAMERA_LEVEL
+        distance = np.linalg.norm(from_camera, axis=-1, keepdims=True)
+        points_camera = from_camera @ camera.level_rotation()
+        pixels = points_camera @ camera.K.T
+        pixels = pixels[:, :2] / pixels[:, 2:]
+        offset = (pixels - cell_centers(cells[:, 0], cells[:, 1], spec.stride)) / spec.stride
+        translation = np.concatenate([offset, np.log(distance)], axis=-1)
+        rotation = rotation_about_y(-ray_azimuth(from_camera)) @ rotation
+        scale = np.log(scale / distance)
+    return RawPose((rotation - np.eye(3)).reshape(-1, 9), translation, scale)
+
+
+def decode_pose(raw: RawPose, cells: FloatArray, camera: Camera, spec: ModelSpec) -> Box9DoF:
+    """Read boxes in the level frame out of the pose heads; inverse of `encode_pose`.
+
+    The rotation head holds the difference to the identity, so that an untrained head is a proper
+    rotation and not a degenerate matrix (eq. 6).
+    """
+    rotation = project_to_so3(np.asarray(raw.rotation, float).reshape(-1, 3, 3) + np.eye(3))
+    translation = np.asarray(raw.translation, float)
+    scale = np.asarray(raw.scale, float)
+    if spec.pose is PoseEncoding.DIRECT:
+        return Box9DoF(rotation, translation, np.maximum(scale, 1e-3))
+    centers = cell_centers(cells[:, 0], cells[:, 1], spec.stride)
+    rays_camera = camera.rays_camera(centers + translation[:, :2] * spec.stride)
+    rays_level = rays_camera @ camera.level_rotation().T
+    distance = np.exp(np.clip(translation[:, 2:], -LOG_LIMIT, LOG_LIMIT))
+    return Box9DoF(
+        rotation_about_y(ray_azimuth(rays_level)) @ rotation,
+        CAMERA_LEVEL + distance * rays_level,
+        distance * np.exp(np.clip(scale, -LOG_LIMIT, LOG_LIMIT)),
+    )
+
+
+def peak_pixels(peaks: Peaks, spec: ModelSpec) -> FloatArray:
+    """Return where each object's centre is seen in the canonical view, (n, 2), px.
+
+    RAY refines the cell's middle by its offset; DIRECT has nothing finer than the cell.
+    """
+    centers = cell_centers(peaks.row.astype(float), peaks.column.astype(float), spec.stride)
+    if spec.pose is PoseEncoding.DIRECT:
+        return centers
+    return np.asarray(centers + peaks.translation[:, :2] * spec.stride)
+
+
+def estimate_up(peaks: Peaks) -> FloatArray:
+    """Return the up direction in the canonical camera that the peaks agree on, (3,).
+
+    The gravity head holds the difference to (0, -1, 0); peaks vote with their scores. Without a
+    peak the camera counts as level.
+    """
+    votes = peaks.gravity + np.array([0.0, -1.0, 0.0])
+    up = (votes * peaks.score[:, None]).sum(axis=0) if len(peaks) else np.array([0.0, -1.0, 0.0])
+    norm = float(np.linalg.norm(up))
+    return up / norm if norm > 1e-6 else np.array([0.0, -1.0, 0.0])
+
+
+def place_level(peaks: Peaks, camera: Camera, spec: ModelSpec) -> Box9DoF:
+    """Return the peaks' boxes in the level frame of a canonical camera with a pose."""
+    cells = np.stack([peaks.row, peaks.column], axis=-1).astype(float)
+    return decode_pose(RawPose(peaks.rotation, peaks.translation, peaks.scale), cells, camera, spec)
+
+
+def place(peaks: Peaks, camera: Camera, spec: ModelSpec) -> Box9DoF:
+    """Return the peaks' boxes in the world, metres, of a canonical camera with a pose."""
+    return place_level(peaks, camera, spec).transformed(camera.world_from_level())

@@ -1,0 +1,117 @@
+"""What a model promises: its classes, input, outputs and how to read them."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from typing import Any
+
+from points2objects.errors import BundleError
+
+SCHEMA_VERSION = 1
+
+
+class PoseEncoding(str, Enum):
+    """How the pose heads are read (`points2objects.place` holds the formulas).
+
+    DIRECT is the paper's: rotation, centre and scale in the level frame.
+    RAY anchors the centre to its pixel: sub-cell offset and log-distance along the viewing ray,
+    rotation relative to the ray's azimuth, log of scale over distance.
+    """
+
+    DIRECT = "direct"
+    RAY = "ray"
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """The contract between a trained network and everything that reads its outputs.
+
+    Attributes:
+        name: Name of the model, for people.
+        classes: Class names; the index is the class id.
+        exemplars_per_class: k; exemplar id = class id * k + index.
+        input_size: Side of the square input, px.
+        stride: Input pixels per cell of the output maps.
+        fov_deg: Field of view across the input, degrees.
+        mean: RGB subtracted from the image, 0..255.
+        std: RGB divisor after that.
+        pose: How the pose heads are encoded.
+        score_threshold: Peaks below it are dropped (paper: 0.01 synthetic, 0.1 real images).
+        max_objects: At most so many peaks, best first.
+        shapedb_digest: SHA-256 of the shape database that the exemplar head indexes.
+        schema_version: Version of this record.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    exemplars_per_class: int
+    shapedb_digest: str
+    input_size: int = 256
+    stride: int = 4
+    fov_deg: float = 60.0
+    mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
+    std: tuple[float, float, float] = (58.395, 57.12, 57.375)
+    pose: PoseEncoding = PoseEncoding.RAY
+    score_threshold: float = 0.3
+    max_objects: int = 16
+    schema_version: int = field(default=SCHEMA_VERSION)
+
+    def __post_init__(self) -> None:
+        if self.schema_version != SCHEMA_VERSION:
+            raise BundleError(
+                f"model spec: this version reads schema {SCHEMA_VERSION}, got "
+                f"{self.schema_version}; convert the checkpoint again or upgrade points2objects"
+            )
+        if not self.classes or len(set(self.classes)) != len(self.classes):
+            raise BundleError(f"model spec: classes must be distinct, got {list(self.classes)}")
+        if self.exemplars_per_class < 1 or self.max_objects < 1:
+            raise BundleError("model spec: exemplars_per_class and max_objects must be positive")
+        if self.stride < 1 or self.input_size < 1 or self.input_size % self.stride:
+            raise BundleError(
+                f"model spec: input_size must be a multiple of stride, got {self.input_size} and "
+                f"{self.stride}"
+            )
+        if not 0 <= self.score_threshold < 1:
+            raise BundleError(
+                f"model spec: score_threshold must be in 0..1, got {self.score_threshold}"
+            )
+
+    @property
+    def map_size(self) -> int:
+        """Side of the output maps, cells."""
+        return self.input_size // self.stride
+
+    @property
+    def outputs(self) -> dict[str, int]:
+        """Output tensors in order, name -> channels; each map is (map_size, map_size, channels).
+
+        The heat-map holds scores 0..1 (after the sigmoid), everything else raw regressions.
+        """
+        return {
+            "heatmap": len(self.classes),
+            "rotation": 9,
+            "translation": 3,
+            "scale": 3,
+            "gravity": 3,
+            "exemplar": len(self.classes) * self.exemplars_per_class,
+        }
+
+    def to_json(self) -> str:
+        """Serialise; `from_json` reads it back."""
+        return json.dumps(asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> "ModelSpec":
+        """Read what `to_json` wrote.
+
+        Raises:
+            BundleError: Not JSON, a field is missing or unknown, or a value is out of range.
+        """
+        try:
+            values: dict[str, Any] = json.loads(text)
+            for key in ("classes", "mean", "std"):
+                values[key] = tuple(values[key])
+            values["pose"] = PoseEncoding(values["pose"])
+            return cls(**values)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise BundleError(f"model spec: not a valid spec ({error})") from error

@@ -1,0 +1,45 @@
+"""Output maps of the network, float or quantised, read only where they are needed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from points2objects.errors import check_shape
+from points2objects.geometry import FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class OutputMap:
+    """One output tensor: `real = scale * (values - zero_point)`.
+
+    Attributes:
+        values: (h, w, c), float32 or int8/uint8.
+        scale: Step of the quantisation; 1 for float maps.
+        zero_point: Value that stands for 0; 0 for float maps.
+    """
+
+    values: npt.NDArray[np.generic]
+    scale: float = 1.0
+    zero_point: int = 0
+
+    def __post_init__(self) -> None:
+        check_shape("output map", self.values, "h w c")
+
+    def gather(self, rows: IntArray, columns: IntArray) -> FloatArray:
+        """Return real values, (n, c) float32, of n cells.
+
+        Dequantising a whole 300-channel map costs more than the rest of the decoder, so nothing
+        reads one.
+        """
+        picked = self.values[rows, columns].astype(np.float32)
+        return np.asarray((picked - np.float32(self.zero_point)) * np.float32(self.scale))
+
+    def real(self) -> FloatArray:
+        """Return the whole map, (h, w, c) float32."""
+        return np.asarray((self.values.astype(np.float32) - self.zero_point) * self.scale)
+
+
+OutputMaps = Mapping[str, OutputMap]
+"""One `OutputMap` per name in `ModelSpec.outputs`."""
