@@ -1,0 +1,117 @@
+"""The CAD shapes a model chooses from."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from points2objects.errors import InputError
+from points2objects.glb import GlbFile, Mesh, decode_glb
+
+PACK_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class ExemplarPack:
+    """The meshes of all exemplars; the index is the exemplar id.
+
+    Attributes:
+        meshes: K meshes in the object frame (unit cube, +y up, facing -z), ordered by class and
+            then by index within it.
+        classes: Class names, in the order of class ids.
+        exemplars_per_class: k; exemplar id = class id * k + index.
+        digest: SHA-256 of the shape database they were taken from.
+    """
+
+    meshes: tuple[Mesh, ...]
+    classes: tuple[str, ...]
+    exemplars_per_class: int
+    digest: str
+
+    def __post_init__(self) -> None:
+        expected = len(self.classes) * self.exemplars_per_class
+        if len(self.meshes) != expected:
+            raise InputError(
+                f"exemplars: {len(self.classes)} classes of {self.exemplars_per_class} need "
+                f"{expected} meshes, got {len(self.meshes)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.meshes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of each exemplar: class and index, "chair/07"."""
+        return tuple(mesh.name for mesh in self.meshes)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where each exemplar's CAD model comes from."""
+        return self._extra("source")
+
+    @property
+    def licences(self) -> tuple[str, ...]:
+        """Licence of each exemplar."""
+        return self._extra("licence")
+
+    @property
+    def attributions(self) -> tuple[str, ...]:
+        """Whom to credit for each exemplar."""
+        return self._extra("attribution")
+
+    def credits(self) -> tuple[str, ...]:
+        """Return one line per licence and author, most used first."""
+        lines = Counter(
+            f"{attribution or source} ({licence})"
+            for attribution, source, licence in zip(
+                self.attributions, self.sources, self.licences, strict=True
+            )
+        )
+        return tuple(line for line, _ in lines.most_common())
+
+    @classmethod
+    def load(cls, path: Path | str) -> "ExemplarPack":
+        """Read a pack that `shapedb_export/export_pack.py` wrote.
+
+        Raises:
+            InputError: Missing, not a GLB, not a pack, or its exemplars are not complete.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; make it with shapedb_export/export_pack.py")
+        return cls.from_bytes(path.read_bytes(), path.name)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, name: str) -> "ExemplarPack":
+        """Read a pack from memory; `name` is what to call it in messages."""
+        return cls._from_glb(decode_glb(data, name), name)
+
+    @classmethod
+    def _from_glb(cls, file: GlbFile, name: str) -> "ExemplarPack":
+        header = file.extras.get("points2objects")
+        if not isinstance(header, dict) or header.get("schema") != PACK_SCHEMA:
+            raise InputError(
+                f"{name}: not an exemplar pack of schema {PACK_SCHEMA}; make it with "
+                "shapedb_export/export_pack.py"
+            )
+        try:
+            classes = tuple(str(label) for label in header["classes"])
+            per_class, digest = int(header["exemplars_per_class"]), str(header["shapedb_digest"])
+            meshes = {int(mesh.extras["exemplar_id"]): mesh for mesh in file.meshes}
+            for index, mesh in meshes.items():
+                expected = classes[index // per_class]
+                if mesh.extras["class"] != expected:
+                    raise ValueError(f"exemplar {index} should be a {expected}")
+        except (KeyError, IndexError, TypeError, ValueError, ZeroDivisionError) as error:
+            raise InputError(
+                f"{name}: its exemplars are not labelled as they should be ({error}); make it "
+                "again with shapedb_export/export_pack.py"
+            ) from error
+        if sorted(meshes) != list(range(len(classes) * per_class)):
+            raise InputError(
+                f"{name}: {len(classes)} classes of {per_class} need exemplars 0 to "
+                f"{len(classes) * per_class - 1}, got {len(meshes)} of them"
+            )
+        return cls(tuple(meshes[index] for index in sorted(meshes)), classes, per_class, digest)
+
+    def _extra(self, key: str) -> tuple[str, ...]:
+        return tuple(str(mesh.extras.get(key, "")) for mesh in self.meshes)

@@ -1,0 +1,27 @@
+"""Write files so that a reader never sees half of one."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from points2objects.errors import InputError
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name beside it, then rename; an older file is replaced.
+
+    Raises:
+        InputError: The folder is missing or not writable.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(f"cannot write {path}: {error.strerror}; is the folder there?") from error
+
+
+def sha256(data: bytes) -> str:
+    """Return the SHA-256 of some bytes, 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()

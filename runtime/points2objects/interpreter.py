@@ -1,0 +1,147 @@
+"""Run a converted network with a TFLite interpreter."""
+
+import logging
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from points2objects.errors import BundleError, Points2ObjectsError, check_shape
+from points2objects.geometry import ByteArray
+from points2objects.spec import ModelSpec
+from points2objects.tensors import OutputMap, OutputMaps
+
+log = logging.getLogger(__name__)
+
+SIGNATURE, INPUT = "serving_default", "image"
+
+
+class Interpreter:
+    """One loaded network; not safe to call from two threads at once."""
+
+    def __init__(self, model: Path | str | bytes, spec: ModelSpec, threads: int = 1) -> None:
+        """Load a .tflite and check it against the spec.
+
+        Args:
+            model: The file or its bytes: input `image`, float32 or integer, signature
+                `serving_default`, outputs named as in `spec.outputs`.
+            spec: The model's contract.
+            threads: CPU threads.
+
+        Raises:
+            BundleError: Not a TFLite model, or its tensors are not those of the spec.
+            Points2ObjectsError: No interpreter is installed.
+        """
+        data = model if isinstance(model, bytes) else Path(model).read_bytes()
+        factory = _interpreter_factory()
+        try:
+            self._interpreter = factory(model_content=data, num_threads=threads)
+            runner = self._interpreter.get_signature_runner(SIGNATURE)
+            inputs, outputs = runner.get_input_details(), runner.get_output_details()
+            del runner  # A live runner and invoke() on one interpreter disturb each other.
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            reason = str(error).strip().splitlines()[-1] if str(error).strip() else "no reason"
+            raise BundleError(
+                f"model.tflite: the interpreter refuses it ({reason}); convert the checkpoint again"
+            ) from error
+        self._input = _check_input(inputs, spec)
+        self._outputs = {name: _check_output(outputs, name, spec) for name in spec.outputs}
+        self._table = _normalisation_table(spec, self._input)
+        self._size = spec.input_size
+
+    @property
+    def quantised(self) -> bool:
+        """Whether the network takes integers."""
+        return bool(self._input["dtype"] != np.float32)
+
+    def run(self, image: ByteArray) -> OutputMaps:
+        """Run the network on one canonical image, (s, s, 3) uint8 RGB.
+
+        Returns:
+            One map per name in `spec.outputs`, as the network made them: integers stay integers.
+            The maps are the caller's to keep.
+        """
+        check_shape("image", image, f"{self._size} {self._size} 3")
+        values = np.zeros((1, *image.shape), dtype=self._table.dtype)
+        for channel in range(3):
+            values[0, :, :, channel] = self._table[channel][image[:, :, channel]]
+        self._interpreter.set_tensor(self._input["index"], values)
+        self._interpreter.invoke()
+        return {
+            name: OutputMap(
+                self._interpreter.get_tensor(details["index"])[0], *_quantisation(details)
+            )
+            for name, details in self._outputs.items()
+        }
+
+
+def _interpreter_factory() -> Any:
+    try:
+        return import_module("ai_edge_litert.interpreter").Interpreter
+    except ImportError:
+        pass
+    try:
+        factory = import_module("tflite_runtime.interpreter").Interpreter
+    except ImportError as error:
+        raise Points2ObjectsError(
+            "no TFLite interpreter is installed; run: pip install ai-edge-litert"
+        ) from error
+    log.warning(
+        "running on tflite_runtime, which is about ten times slower on quantised models and "
+        "needs NumPy 1; install ai-edge-litert where it has a wheel"
+    )
+    return factory
+
+
+def _check_input(inputs: dict[str, Any], spec: ModelSpec) -> dict[str, Any]:
+    expected = [1, spec.input_size, spec.input_size, 3]
+    if list(inputs) != [INPUT] or inputs[INPUT]["shape"].tolist() != expected:
+        got = {name: details["shape"].tolist() for name, details in inputs.items()}
+        raise BundleError(
+            f"model.tflite: expected one input {INPUT!r} of shape {expected}, got {got}; convert "
+            "the checkpoint again"
+        )
+    details: dict[str, Any] = inputs[INPUT]
+    if details["dtype"] not in (np.float32, np.int8, np.uint8):
+        raise BundleError(
+            f"model.tflite: its input must be float32, int8 or uint8, got "
+            f"{np.dtype(details['dtype'])}; convert the checkpoint again"
+        )
+    return details
+
+
+def _check_output(outputs: dict[str, Any], name: str, spec: ModelSpec) -> dict[str, Any]:
+    expected = [1, spec.map_size, spec.map_size, spec.outputs[name]]
+    if name not in outputs or outputs[name]["shape"].tolist() != expected:
+        got = {key: details["shape"].tolist() for key, details in outputs.items()}
+        raise BundleError(
+            f"model.tflite: expected an output {name!r} of shape {expected}, got {got}; it "
+            "belongs to another spec, or its layout is not channels-last"
+        )
+    details: dict[str, Any] = outputs[name]
+    if details["quantization_parameters"]["scales"].size > 1:
+        raise BundleError(
+            f"model.tflite: output {name!r} is quantised per channel; quantise it per tensor"
+        )
+    return details
+
+
+def _quantisation(details: dict[str, Any]) -> tuple[float, int]:
+    if np.issubdtype(details["dtype"], np.floating):
+        return 1.0, 0
+    scale, zero_point = details["quantization"]
+    return float(scale), int(zero_point)
+
+
+def _normalisation_table(spec: ModelSpec, details: dict[str, Any]) -> npt.NDArray[Any]:
+    """Return what each byte of each channel becomes at the input, (3, 256), the input's type."""
+    levels = (np.arange(256) - np.array(spec.mean)[:, None]) / np.array(spec.std)[:, None]
+    dtype = np.dtype(details["dtype"])
+    if dtype == np.float32:
+        return levels.astype(np.float32)
+    scale, zero_point = _quantisation(details)
+    limits = np.iinfo(dtype)
+    return np.clip(np.rint(levels / scale) + zero_point, limits.min, limits.max).astype(dtype)

@@ -1,0 +1,131 @@
+"""The whole way from a camera frame to a scene."""
+
+from pathlib import Path
+
+import numpy as np
+
+from points2objects.bundle import Bundle
+from points2objects.camera import Camera
+from points2objects.decode import Peaks, decode
+from points2objects.errors import InputError
+from points2objects.geometry import ByteArray, IntArray
+from points2objects.interpreter import Interpreter
+from points2objects.place import estimate_up, peak_pixels, place
+from points2objects.preprocess import check_image, map_pixels, pixel_map, preprocess
+from points2objects.scene import UNTRACKED, Detections, Scene
+from points2objects.track import Tracker
+
+ASSUMED_FOV_DEG = 65.0
+"""Field of view across the longer side that a frame without a camera gets: a phone's main lens."""
+
+
+class Reconstructor:
+    """Turns frames into scenes; holds the loaded network and the tracks of the session."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        threads: int = 1,
+        score_threshold: float | None = None,
+        tracker: Tracker | None = None,
+    ) -> None:
+        """Prepare a bundle's network.
+
+        Args:
+            bundle: The model and its exemplars.
+            threads: CPU threads of the interpreter.
+            score_threshold: Least score of an object, 0..1; the bundle's own when None.
+            tracker: Gives ids to objects over posed frames; none when None.
+
+        Raises:
+            InputError: `threads` or `score_threshold` is out of range.
+            BundleError: The network does not fit the bundle's spec.
+        """
+        if threads < 1:
+            raise InputError(f"threads must be at least 1, got {threads}")
+        if score_threshold is not None and not 0 <= score_threshold <= 1:
+            raise InputError(f"score_threshold must be in 0..1, got {score_threshold}")
+        self.bundle = bundle
+        self.score_threshold = score_threshold
+        self._interpreter = Interpreter(bundle.model, bundle.spec, threads)
+        self._tracker = tracker
+
+    @classmethod
+    def load(
+        cls,
+        path: Path | str | None = None,
+        threads: int = 1,
+        score_threshold: float | None = None,
+        track: bool = True,
+    ) -> "Reconstructor":
+        """Load a bundle folder.
+
+        Args:
+            path: The folder; the default bundle of the package when None.
+            threads: CPU threads of the interpreter.
+            score_threshold: Least score of an object, 0..1; the bundle's own when None.
+            track: Keep ids on objects over frames with poses.
+
+        Raises:
+            BundleError: The bundle is missing, damaged or mixed.
+        """
+        return cls(Bundle.load(path), threads, score_threshold, Tracker() if track else None)
+
+    def reset(self) -> None:
+        """Forget the tracks, when a new session begins."""
+        if self._tracker is not None:
+            self._tracker.reset()
+
+    def __call__(
+        self, image: ByteArray, camera: Camera | None = None, timestamp_ns: int = 0
+    ) -> Scene:
+        """Reconstruct the objects in one frame.
+
+        Args:
+            image: (h, w, 3) uint8 RGB.
+            camera: The frame's camera. With a pose, boxes are in the session's world, metres.
+                Without one, gravity is estimated from the image and the world is the level frame,
+                its unit the camera's height. None assumes `ASSUMED_FOV_DEG`.
+            timestamp_ns: Time of the frame, kept in the scene.
+
+        Raises:
+            InputError: The image is not RGB uint8, or not of the camera's size.
+        """
+        check_image(image, camera)
+        if camera is None:
+            camera = Camera.from_fov(ASSUMED_FOV_DEG, image.shape[1], image.shape[0])
+        metric = camera.world_from_camera is not None
+        spec = self.bundle.spec
+        view = preprocess(image, camera, spec)
+        peaks = decode(self._interpreter.run(view.image), spec, self.score_threshold)
+        canonical = view.camera
+        if not metric:
+            up = estimate_up(peaks)
+            # Without a pose the view is not turned, so both cameras see the same up.
+            camera, canonical = camera.with_gravity(up), canonical.with_gravity(up)
+        detections = self._detections(peaks, camera, canonical)
+        return Scene(
+            detections,
+            tuple(spec.classes[index] for index in peaks.class_id),
+            self._track(detections, metric),
+            camera,
+            self.bundle.exemplars.meshes,
+            timestamp_ns,
+            metric,
+        )
+
+    def _detections(self, peaks: Peaks, camera: Camera, canonical: Camera) -> Detections:
+        spec = self.bundle.spec
+        frame_from_canonical = pixel_map(camera, canonical)
+        return Detections(
+            place(peaks, canonical, spec),
+            peaks.class_id,
+            peaks.exemplar_id,
+            peaks.score,
+            map_pixels(frame_from_canonical, peak_pixels(peaks, spec)),
+        )
+
+    def _track(self, detections: Detections, metric: bool) -> IntArray:
+        if self._tracker is None or not metric:
+            return np.full(len(detections), UNTRACKED, dtype=np.int64)
+        return self._tracker.update(detections)

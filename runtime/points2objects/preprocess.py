@@ -1,0 +1,190 @@
+"""From a camera frame to the square view that the network is made for.
+
+The two cameras stand at the same place and differ by a turn about the optical axis and by
+intrinsics, so the map between their pixels is affine. Shrinking is anti-aliased: the frame is first
+reduced by whole-number block averages, then sampled bilinearly.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from points2objects.camera import Camera, canonical_camera
+from points2objects.errors import InputError
+from points2objects.geometry import ByteArray, FloatArray
+from points2objects.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class CanonicalImage:
+    """The network's view of a frame.
+
+    Attributes:
+        image: (s, s, 3) uint8 RGB; the spec's mean colour where the frame does not reach.
+        camera: Its camera; has a pose when the frame's has one.
+    """
+
+    image: ByteArray
+    camera: Camera
+
+
+def check_image(image: npt.NDArray[Any], camera: Camera | None = None) -> None:
+    """Check that an image is (h, w, 3) uint8 RGB, of the camera's size.
+
+    Raises:
+        InputError: It is grey, has an alpha channel, is not uint8, or has another size.
+    """
+    if not isinstance(image, np.ndarray):
+        raise InputError(f"image: expected a NumPy array (h, w, 3), got {type(image).__name__}")
+    hint = {
+        2: "; it is grey: repeat it three times along a new last axis",
+        3: "; it has an alpha channel: pass image[..., :3]" if image.shape[-1:] == (4,) else "",
+    }.get(image.ndim, "")
+    if image.ndim != 3 or image.shape[2] != 3:
+        raise InputError(f"image: expected RGB of shape (h, w, 3), got {image.shape}{hint}")
+    if image.dtype != np.uint8:
+        raise InputError(
+            f"image: expected uint8 in 0..255, got {image.dtype}; scale it and convert with "
+            "astype(np.uint8)"
+        )
+    if image.size == 0:
+        raise InputError(f"image: is empty, shape {image.shape}")
+    height, width = image.shape[:2]
+    if camera is not None and (camera.width, camera.height) != (width, height):
+        raise InputError(
+            f"image: is {width}x{height}, but its camera is {camera.width}x{camera.height}; pass "
+            "the intrinsics of this very image (they scale with its size)"
+        )
+
+
+def preprocess(image: ByteArray, camera: Camera, spec: ModelSpec) -> CanonicalImage:
+    """Resample a frame into the canonical view.
+
+    Args:
+        image: (h, w, 3) uint8 RGB.
+        camera: Its camera, with or without a pose.
+        spec: Says size, field of view and mean colour.
+
+    Raises:
+        InputError: The image is not RGB uint8 or not of the camera's size.
+    """
+    check_image(image, camera)
+    canonical = canonical_camera(camera, spec.fov_deg, spec.input_size)
+    fill = np.rint(spec.mean).astype(np.uint8)
+    frame_from_canonical = pixel_map(camera, canonical)
+    return CanonicalImage(resample(image, frame_from_canonical, spec.input_size, fill), canonical)
+
+
+def pixel_map(camera: Camera, canonical: Camera) -> FloatArray:
+    """Return `frame_from_canonical`, (3, 3): an affine map of homogeneous pixels."""
+    rotation = np.eye(3)
+    if camera.world_from_camera is not None:
+        rotation = camera.pose[:3, :3].T @ canonical.pose[:3, :3]
+    affine = camera.K @ rotation @ np.linalg.inv(canonical.K)
+    affine[2] = [0.0, 0.0, 1.0]  # Exactly so, because both look along the same axis.
+    return np.asarray(affine)
+
+
+def map_pixels(b_from_a: FloatArray, pixels: FloatArray) -> FloatArray:
+    """Apply an affine map (3, 3) to pixels, (n, 2)."""
+    return np.asarray(pixels @ b_from_a[:2, :2].T + b_from_a[:2, 2])
+
+
+def resample(
+    image: ByteArray, frame_from_view: FloatArray, size_px: int, fill: ByteArray
+) -> ByteArray:
+    """Draw an affine view of an image, anti-aliased.
+
+    Args:
+        image: (h, w, 3) uint8.
+        frame_from_view: (3, 3), affine, pixels with (0, 0) at the corner.
+        size_px: Side of the square view.
+        fill: (3,) uint8, colour where the view leaves the image.
+
+    Returns:
+        (size_px, size_px, 3) uint8.
+    """
+    height, width = image.shape[:2]
+    centers = np.arange(size_px) + 0.5
+    (a, b, c), (d, e, f) = frame_from_view[:2].tolist()
+    x = (a * centers + c)[None, :] + (b * centers)[:, None]
+    y = (d * centers + f)[None, :] + (e * centers)[:, None]
+    inside = (x >= 0) & (x <= width) & (y >= 0) & (y <= height)
+    if not inside.any():
+        return np.broadcast_to(fill, (size_px, size_px, 3)).copy()
+
+    # The rows of the map hold how many frame pixels one view pixel spans, whatever the turn.
+    block_x, block_y = (max(1, round(float(np.hypot(*row)))) for row in ((a, b), (d, e)))
+    left, top = _first_block(x[inside], block_x), _first_block(y[inside], block_y)
+    right = min(width, int(x[inside].max()) + 2 * block_x + 1)
+    bottom = min(height, int(y[inside].max()) + 2 * block_y + 1)
+    reduced = reduce_blocks(image[top:bottom, left:right], block_y, block_x)
+    view = _bilinear(reduced, (x - left) / block_x, (y - top) / block_y)
+    view[~inside] = fill
+    return view
+
+
+def reduce_blocks(image: ByteArray, block_y: int, block_x: int) -> ByteArray:
+    """Average blocks of pixels; the last row and column are repeated to fill theirs.
+
+    OpenCV does the same faster when it is installed.
+    """
+    if block_x == block_y == 1:
+        return image
+    pad_y, pad_x = -image.shape[0] % block_y, -image.shape[1] % block_x
+    if pad_y or pad_x:
+        image = np.pad(image, ((0, pad_y), (0, pad_x), (0, 0)), mode="edge")
+    cv2 = _opencv()
+    if cv2 is not None:
+        size = (image.shape[1] // block_x, image.shape[0] // block_y)
+        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+    return _mean_blocks(image, block_y, block_x)
+
+
+def _opencv() -> Any | None:
+    """Return OpenCV if it is there; asked at call time, so that importing us stays light."""
+    try:
+        return import_module("cv2")
+    except ImportError:
+        return None
+
+
+def _mean_blocks(image: ByteArray, block_y: int, block_x: int) -> ByteArray:
+    count = block_x * block_y
+    # Sixteen bits hold 257 pixels' sum, and strided adds of them are several times faster.
+    dtype = np.uint16 if count <= 257 else np.uint32
+    rows = image[0::block_y].astype(dtype)
+    for offset in range(1, block_y):
+        rows += image[offset::block_y]
+    total = rows[:, 0::block_x].astype(np.uint32)
+    for offset in range(1, block_x):
+        total += rows[:, offset::block_x]
+    return np.asarray((total + count // 2) // count, dtype=np.uint8)
+
+
+def _first_block(positions: FloatArray, block: int) -> int:
+    """Return the first pixel to keep: a whole block before the smallest position, at least 0."""
+    return max(0, int(positions.min()) // block - 1) * block
+
+
+def _bilinear(image: ByteArray, x: FloatArray, y: FloatArray) -> ByteArray:
+    """Sample (h, w, 3) at pixel positions (s, s); positions past the rim take the rim's colour."""
+    height, width = image.shape[:2]
+    x = np.clip(x - 0.5, 0, width - 1)
+    y = np.clip(y - 0.5, 0, height - 1)
+    x0 = np.minimum(x.astype(np.intp), max(width - 2, 0))
+    y0 = np.minimum(y.astype(np.intp), max(height - 2, 0))
+    step_x, step_y = min(1, width - 1), min(1, height - 1) * width
+    corner = y0 * width + x0
+    weight_x = (x - x0).astype(np.float32)[..., None]
+    weight_y = (y - y0).astype(np.float32)[..., None]
+    pixels = image.reshape(-1, 3).astype(np.float32)
+    upper = pixels[corner]
+    upper += (pixels[corner + step_x] - upper) * weight_x
+    lower = pixels[corner + step_y]
+    lower += (pixels[corner + step_y + step_x] - lower) * weight_x
+    upper += (lower - upper) * weight_y
+    return np.asarray(np.rint(upper), dtype=np.uint8)
