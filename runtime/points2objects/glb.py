@@ -277,16 +277,14 @@ def _base_color(document: Mapping[str, Any], primitive: Mapping[str, Any]) -> Co
     return (float(r), float(g), float(b), float(a))
 
 
-def _read_accessor(
-    document: Mapping[str, Any], binary: bytes, index: int
-) -> npt.NDArray[np.float64] | npt.NDArray[np.uint32]:
+def _read_accessor(document: Mapping[str, Any], binary: bytes, index: int) -> npt.NDArray[Any]:
     """Return an accessor's values, (n, width); normalised integers come as -1..1 or 0..1."""
     accessor = document["accessors"][index]
     if "sparse" in accessor or "bufferView" not in accessor:
         raise ValueError("sparse accessors")
     view = document["bufferViews"][accessor["bufferView"]]
     dtype, width = np.dtype(_COMPONENTS[accessor["componentType"]]), _WIDTHS[accessor["type"]]
-    values = np.ndarray(
+    values: npt.NDArray[Any] = np.ndarray(
         (accessor["count"], width),
         dtype,
         binary,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from points2objects.errors import BundleError, Points2ObjectsError, check_shape
-from points2objects.geometry import ByteArray
+from points2objects.geometry import ByteArray, FloatArray
 from points2objects.spec import ModelSpec
 from points2objects.tensors import OutputMap, OutputMaps
 
@@ -138,10 +138,12 @@ def _quantisation(details: dict[str, Any]) -> tuple[float, int]:
 
 def _normalisation_table(spec: ModelSpec, details: dict[str, Any]) -> npt.NDArray[Any]:
     """Return what each byte of each channel becomes at the input, (3, 256), the input's type."""
-    levels = (np.arange(256) - np.array(spec.mean)[:, None]) / np.array(spec.std)[:, None]
+    mean, std = np.array(spec.mean)[:, None], np.array(spec.std)[:, None]
+    levels: FloatArray = (np.arange(256) - mean) / std
     dtype = np.dtype(details["dtype"])
     if dtype == np.float32:
-        return levels.astype(np.float32)
+        return np.asarray(levels, dtype=dtype)
     scale, zero_point = _quantisation(details)
     limits = np.iinfo(dtype)
-    return np.clip(np.rint(levels / scale) + zero_point, limits.min, limits.max).astype(dtype)
+    steps = np.clip(np.rint(levels / scale) + zero_point, limits.min, limits.max)
+    return np.asarray(steps, dtype=dtype)

@@ -8,6 +8,7 @@ from points2objects.bundle import Bundle
 from points2objects.camera import Camera
 from points2objects.decode import Peaks, decode
 from points2objects.errors import InputError
+from points2objects.exemplars import ExemplarPack
 from points2objects.geometry import ByteArray, IntArray
 from points2objects.interpreter import Interpreter
 from points2objects.place import estimate_up, peak_pixels, place
@@ -70,6 +71,11 @@ class Reconstructor:
             BundleError: The bundle is missing, damaged or mixed.
         """
         return cls(Bundle.load(path), threads, score_threshold, Tracker() if track else None)
+
+    @property
+    def exemplars(self) -> ExemplarPack:
+        """The shapes that scenes are made of."""
+        return self.bundle.exemplars
 
     def reset(self) -> None:
         """Forget the tracks, when a new session begins."""
