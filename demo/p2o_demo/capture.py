@@ -1,7 +1,9 @@
 """Frames with their cameras, from whatever `--source` names."""
 
+import itertools
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -55,9 +57,17 @@ class Capture:
 def open_source(source: str, options: CaptureOptions) -> Capture:
     """Open a webcam number, video file, picture, folder of pictures or posed recording.
 
+    The first frame is read at once, so that a bad source is refused before anything slow begins.
+
     Raises:
         InputError: There is nothing there, or nothing this can read.
     """
+    capture = _open(source, options)
+    first = next(capture.frames)
+    return replace(capture, frames=itertools.chain([first], capture.frames))
+
+
+def _open(source: str, options: CaptureOptions) -> Capture:
     if source.isdecimal():
         return _open_webcam(int(source), options.fov_deg)
     path = Path(source)
@@ -96,8 +106,7 @@ def _frame_rate(posed: list[PosedPicture]) -> float:
 
 
 def _open_video(path: Path, fov_deg: float) -> Capture:
-    # Otherwise OpenCV and FFmpeg print their own lines above our one.
-    cv2.setLogLevel(0)
+    _silence_opencv()
     video = cv2.VideoCapture(str(path))
     count = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
     fps = float(video.get(cv2.CAP_PROP_FPS))
@@ -114,7 +123,7 @@ def _open_video(path: Path, fov_deg: float) -> Capture:
 
 
 def _open_webcam(index: int, fov_deg: float) -> Capture:
-    cv2.setLogLevel(0)
+    _silence_opencv()
     video = cv2.VideoCapture(index)
     readable, first = video.read() if video.isOpened() else (False, None)
     if not readable or first is None:
@@ -122,6 +131,13 @@ def _open_webcam(index: int, fov_deg: float) -> Capture:
         raise InputError(f"webcam {index}: none there, or in use; try another number or a file")
     frames = _video_frames(video, np.asarray(first, dtype=np.uint8), fov_deg, None)
     return Capture(frames, None, 15.0, live=True)
+
+
+def _silence_opencv() -> None:
+    """Keep OpenCV and FFmpeg from printing their own lines beside our one."""
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    # FFmpeg's own switch, read by OpenCV when it opens the first video; -8 is AV_LOG_QUIET.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 
 def _video_frames(

@@ -1,21 +1,13 @@
 """Options of `demo/camera.py`."""
 
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
+from typing import Literal
 
 from points2objects.errors import InputError
 
-
-class WorldUp(str, Enum):
-    """The axis of a recording's world that points against gravity."""
-
-    PLUS_X = "+x"
-    MINUS_X = "-x"
-    PLUS_Y = "+y"
-    MINUS_Y = "-y"
-    PLUS_Z = "+z"
-    MINUS_Z = "-z"
+WorldUp = Literal["+x", "-x", "+y", "-y", "+z", "-z"]
+"""The axis of a recording's world that points against gravity."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +20,9 @@ class CaptureOptions:
         support_height: Height of the support plane along that axis, m; None when unknown.
     """
 
-    fov_deg: float = 65.0
-    world_up: WorldUp = WorldUp.PLUS_Y
-    support_height: float | None = None
+    fov_deg: float
+    world_up: WorldUp
+    support_height: float | None
 
 
 @dataclass(frozen=True)
@@ -49,8 +41,8 @@ class DemoConfig:
     fov_deg: float = 65.0
     """Field of view across the longer image side, for sources without intrinsics."""
 
-    world_up: WorldUp = WorldUp.PLUS_Y
-    """Up axis of the world of a K.txt/poses.txt folder that does not say so itself."""
+    world_up: WorldUp = "+y"
+    """Up axis of the world of a K.txt/poses.txt folder that does not say so (`--world-up=-z`)."""
 
     support_height: float | None = None
     """Height of the plane the objects stand on, m, for a K.txt/poses.txt folder that does not."""
@@ -64,8 +56,8 @@ class DemoConfig:
     threads: int = 2
     """Threads of the interpreter."""
 
-    no_window: bool = False
-    """Never open a window."""
+    window: bool = True
+    """Show the overlays where there is a screen."""
 
     overwrite: bool = False
     """Replace the output of an earlier run."""

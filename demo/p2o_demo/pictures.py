@@ -31,8 +31,8 @@ def read_picture(path: Path) -> ByteArray:
         kind = {1: "grey", 2: "grey with alpha", 4: "RGBA"}.get(channels, f"{channels} channels")
         raise InputError(f"{path}: expected an RGB picture, got {kind}; convert it to RGB first")
     # Only this second decoding heeds the EXIF orientation.
-    upright = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    return np.ascontiguousarray(cv2.cvtColor(upright, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    upright = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=np.uint8)
+    return np.asarray(cv2.cvtColor(upright, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
 def list_pictures(folder: Path) -> list[Path]:

@@ -129,8 +129,8 @@ def _alignment(folder: Path, options: CaptureOptions) -> tuple[FloatArray, float
 
 def yup_rotation(up: WorldUp) -> FloatArray:
     """Return the rotation, (3, 3), that carries a world's up axis to +y."""
-    axis = "xyz".index(up.value[1])
-    sign = 1.0 if up.value[0] == "+" else -1.0
+    axis = "xyz".index(up[1])
+    sign = 1.0 if up[0] == "+" else -1.0
     rows = np.zeros((3, 3))
     rows[1, axis] = sign
     rows[0, (axis - 1) % 3] = 1.0

@@ -1,0 +1,67 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "demo" / "camera.py"
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_help_needs_neither_opencv_nor_the_interpreter() -> None:
+    listing = "import sys, runpy; sys.argv = ['camera.py', '--help']\n"
+    listing += f"try: runpy.run_path({str(SCRIPT)!r}, run_name='__main__')\n"
+    listing += "except SystemExit as stop: assert stop.code == 0\n"
+    listing += "assert not {'cv2', 'ai_edge_litert'} & set(sys.modules)\n"
+    done = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--source" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("broken.mp4", b"\x00\x00\x00\x18ftypmp42", "neither a picture nor a video"),
+        ("broken.jpg", b"\xff\xd8half", "not a readable picture"),
+        ("grey.png", np.zeros((8, 8), np.uint8), "got grey; convert it to RGB first"),
+        ("rgba.png", np.zeros((8, 8, 4), np.uint8), "got RGBA; convert it to RGB first"),
+        ("missing.jpg", None, "no such file"),
+        (".", None, "holds no pictures"),
+    ],
+)
+def test_bad_input_gives_one_line_and_code_2(
+    tmp_path: Path, name: str, content: bytes | np.ndarray | None, words: str
+) -> None:
+    source = tmp_path / name
+    if isinstance(content, bytes):
+        source.write_bytes(content)
+    elif content is not None:
+        cv2.imwrite(str(source), content)
+    done = run("--source", source, "--out", tmp_path / "out", "--no-window")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--fov-deg", "0", "--fov-deg must be in 1..179, got 0.0"),
+        ("--score", "1.5", "--score must be in 0..1, got 1.5"),
+        ("--max-frames", "0", "--max-frames must be at least 1, got 0"),
+        ("--threads", "0", "--threads must be at least 1, got 0"),
+    ],
+)
+def test_refused_options_are_named(option: str, value: str, words: str) -> None:
+    done = run("--source", "0", option, value)
+    assert done.returncode == 2
+    assert done.stderr == f"error: {words}\n"

@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from p2o_demo.capture import open_source
+from p2o_demo.config import CaptureOptions
+from points2objects.errors import InputError
+
+OPTIONS = CaptureOptions(fov_deg=60, world_up="+y", support_height=None)
+
+
+def write_video(path: Path, n_frames: int) -> Path:
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (64, 48))
+    assert video.isOpened()
+    for index in range(n_frames):
+        video.write(np.full((48, 64, 3), (0, 0, 40 * index), np.uint8))
+    video.release()
+    return path
+
+
+def test_single_picture_has_the_asked_field_of_view(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((30, 40, 3), np.uint8))
+    capture = open_source(str(tmp_path / "a.png"), OPTIONS)
+    (frame,) = capture.frames
+    assert (capture.count, capture.fps, capture.posed, capture.live) == (1, None, False, False)
+    assert (frame.camera.width, frame.camera.height) == (40, 30)
+    assert frame.camera.K[0, 0] == pytest.approx(20 / np.tan(np.radians(30)))
+    assert frame.camera.world_from_camera is None
+
+
+def test_folder_yields_pictures_by_name(tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.zeros((30, 40, 3), np.uint8))
+    assert [frame.name for frame in open_source(str(tmp_path), OPTIONS).frames] == ["a", "b"]
+
+
+def test_video_yields_every_frame_in_rgb_with_its_time(tmp_path: Path) -> None:
+    capture = open_source(str(write_video(tmp_path / "clip.avi", 5)), OPTIONS)
+    frames = list(capture.frames)
+    assert (capture.count, capture.fps) == (5, 10.0)
+    assert [frame.timestamp_ns for frame in frames] == [index * 100_000_000 for index in range(5)]
+    for index, frame in enumerate(frames):
+        np.testing.assert_allclose(frame.image.mean(axis=(0, 1)), [40 * index, 0, 0], atol=6)
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mov", "notes"])
+def test_unknown_file_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"\x00\x00\x00\x18ftypmp42 and nothing else")
+    with pytest.raises(InputError, match="neither a picture nor a video that OpenCV can decode"):
+        open_source(str(tmp_path / name), OPTIONS)
+
+
+def test_missing_source_and_missing_webcam_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        open_source(str(tmp_path / "none.mp4"), OPTIONS)
+    with pytest.raises(InputError, match="webcam 97: none there"):
+        open_source("97", OPTIONS)
