@@ -88,10 +88,9 @@ def test_nothing_matches_nothing(shape: tuple[int, int]) -> None:
 
 
 def test_predictions_of_all_images_are_ranked_together() -> None:
-    first = _image([[0.6, 0.0]], [0.9, 0.8])
-    second = _image([[0.3]], [0.7])
-    np.testing.assert_allclose(average_precision([first, second], 1, 0.5), [0.5])
-    np.testing.assert_allclose(average_precision([first, second], 1, 0.25), [0.5 + 0.5 * 2 / 3])
+    images = [_image([[0.6, 0.0]], [0.9, 0.8]), _image([[0.3]], [0.7])]
+    assert average_precision(images, 1, 0.5) == pytest.approx([0.5])
+    assert average_precision(images, 1, 0.25) == pytest.approx([0.5 + 0.5 * 2 / 3])
 
 
 def test_a_class_without_objects_has_no_ap() -> None:
@@ -107,14 +106,14 @@ def test_precision_and_recall_at_a_threshold() -> None:
     at = precision_recall([image], 0.5, 0.5)
     assert (at.precision, at.recall) == (0.5, 0.5)
     at = precision_recall([image], 0.5, 0.1)
-    assert (at.precision, at.recall) == (pytest.approx(2 / 3), 1.0)
+    assert [at.precision, at.recall] == pytest.approx([2 / 3, 1.0])
 
 
 def test_boxes_of_other_classes_do_not_overlap() -> None:
     truth = LabelledBoxes(_boxes([[0, 0, 0], [0, 0, 0]]), np.array([0, 1]))
     predicted = LabelledBoxes(_boxes([[0, 0, 0], [0.5, 0, 0]]), np.array([1, 0]))
     image = score_image(truth, np.array([1, 1]), predicted, np.array([0.9, 0.8]))
-    np.testing.assert_allclose(image.iou, [[0, 1 / 3], [1, 0]], atol=1e-6)
+    assert image.iou == pytest.approx(np.array([[0, 1 / 3], [1, 0]]), abs=1e-6)
 
 
 def test_lists_of_different_length_are_refused() -> None:
@@ -158,7 +157,7 @@ def _match(truth_px: FloatArray, predicted_px: FloatArray, classes: list[int]) -
     truth = LabelledBoxes(_boxes([[0, 0, -1], [0, 0, -1]]), np.array([0, 1]))
     predicted = LabelledBoxes(_boxes([[0, 0, -1]] * len(classes)), np.array(classes))
     score = np.linspace(0.9, 0.5, len(classes))
-    return match_centers(truth, truth_px, predicted, predicted_px, score).tolist()
+    return [int(i) for i in match_centers(truth, truth_px, predicted, predicted_px, score)]
 
 
 def test_centres_match_within_reach_and_class_and_never_behind_the_camera() -> None:

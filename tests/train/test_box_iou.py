@@ -92,7 +92,7 @@ def test_volume_with_the_unit_cube_is_the_one_worked_out_by_hand(
 def test_volume_equals_that_of_the_half_space_twin() -> None:
     rng = np.random.default_rng(0)
     first, second = _random_boxes(rng, 60), _random_boxes(rng, 60)
-    twin = [_twin_volume(first[[i]], second[[i]]) for i in range(60)]
+    twin = [_twin_volume(first[i : i + 1], second[i : i + 1]) for i in range(60)]
     assert np.count_nonzero(twin) > 40
     np.testing.assert_allclose(intersection_volume(first, second), twin, atol=2e-6)
 
@@ -115,7 +115,9 @@ def test_iou_is_symmetric_and_blind_to_rigid_motion_and_size(seed: int) -> None:
     first, second = _random_boxes(rng, 4), _random_boxes(rng, 4)
     iou = pair_iou(first, second)
     np.testing.assert_allclose(pair_iou(second, first), iou, atol=1e-7)
-    motion = rigid(rng.uniform(0.1, 10) * project_to_so3(rng.normal(size=(3, 3))), rng.normal(3))
+    motion = rigid(
+        rng.uniform(0.1, 10) * project_to_so3(rng.normal(size=(3, 3))), rng.normal(size=3)
+    )
     moved = pair_iou(first.transformed(motion), second.transformed(motion))
     np.testing.assert_allclose(moved, iou, atol=1e-7)
 
@@ -138,7 +140,7 @@ def test_pairwise_iou_takes_every_pair_and_empty_lists() -> None:
     first, second = _random_boxes(rng, 3), _random_boxes(rng, 5)
     table = pairwise_iou(first, second)
     assert table.shape == (3, 5)
-    assert table[2, 4] == pytest.approx(pair_iou(first[[2]], second[[4]])[0])
+    assert table[2, 4] == pytest.approx(pair_iou(first[2:], second[4:])[0])
     assert pairwise_iou(first[:0], second).shape == (0, 5)
     assert pairwise_iou(first, second[:0]).shape == (3, 0)
 

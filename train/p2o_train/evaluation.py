@@ -276,7 +276,8 @@ def _with_bar(samples: Iterable[Sample], progress: bool) -> Iterable[Sample]:
     from tqdm import tqdm
 
     # `disable=None`: quiet when stderr is no terminal.
-    return tqdm(samples, desc="evaluate", unit="image", disable=None)
+    bar: Iterable[Sample] = tqdm(samples, desc="evaluate", unit="image", disable=None)
+    return bar
 
 
 def _angle_deg(first: FloatArray, second: FloatArray) -> float:
