@@ -29,6 +29,7 @@ help:
 .venv/full.stamp: .venv/pyvenv.cfg pyproject.toml constraints.txt
 	$(PIP_INSTALL) torch==2.13.0
 	$(PIP_INSTALL) -e '.[convert,demo,dev]'
+	$(PIP_INSTALL) --no-deps --ignore-requires-python onnx2tf==2.6.9
 	@touch $@ .venv/demo.stamp
 
 demo: .venv/demo.stamp

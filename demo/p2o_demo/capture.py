@@ -79,7 +79,7 @@ def _open(source: str, options: CaptureOptions) -> Capture:
         return Capture(_picture_frames(paths, options.fov_deg), len(paths), None)
     if not path.is_file():
         raise InputError(f"{path}: no such file; pass a picture, video, folder or webcam number")
-    if path.suffix.lower() in PICTURE_SUFFIXES or cv2.haveImageReader(str(path)):
+    if path.suffix.lower() in PICTURE_SUFFIXES:
         return Capture(_picture_frames([path], options.fov_deg), 1, None)
     return _open_video(path, options.fov_deg)
 

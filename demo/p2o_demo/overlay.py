@@ -114,10 +114,12 @@ def visible_edges(box: Box9DoF, camera: Camera) -> FloatArray:
 
 
 def _draw_label(canvas: ByteArray, scene: Scene, index: int) -> None:
-    points = visible_edges(scene.detections.boxes[index], scene.camera).reshape(-1, 2)
-    if len(points) == 0:
-        return
     height, width = canvas.shape[:2]
+    points = visible_edges(scene.detections.boxes[index], scene.camera).reshape(-1, 2)
+    if not (
+        (points.max(axis=0, initial=-1) >= 0).all() and (points < [width, height]).any(0).all()
+    ):
+        return
     text, font = label(scene, index), cv2.FONT_HERSHEY_SIMPLEX
     size = max(0.35, max(height, width) / 1600)
     (text_width, text_height), baseline = cv2.getTextSize(text, font, size, 1)

@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from p2o_demo.output import OverlayWriter, output_folder
+from points2objects.errors import InputError
+
+
+def fill(folder: Path) -> None:
+    (folder / "scenes.jsonl").write_text("{}\n", encoding="utf-8")
+
+
+def fail_halfway(out: Path) -> None:
+    with output_folder(out, False) as folder:
+        fill(folder)
+        raise RuntimeError
+
+
+def test_output_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError):
+        fail_halfway(tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+    with output_folder(tmp_path / "out", False) as folder:
+        fill(folder)
+        assert not (tmp_path / "out").exists()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["scenes.jsonl"]
+
+
+def test_earlier_output_is_replaced_only_when_asked(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    fill(out)
+    (out / "old.jpg").touch()
+    with pytest.raises(InputError, match="add --overwrite"), output_folder(out, False):
+        pass
+    with output_folder(out, True) as folder:
+        fill(folder)
+    assert not (out / "old.jpg").exists()
+
+
+def test_folder_of_something_else_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    words = "not the output of an earlier run"
+    with pytest.raises(InputError, match=words), output_folder(tmp_path, True):
+        pass
+    assert (tmp_path / "thesis.tex").exists()
+
+
+def test_sequence_becomes_a_video_in_the_right_colours(tmp_path: Path) -> None:
+    writer = OverlayWriter(tmp_path, 10.0)
+    for index in range(4):
+        writer.write(str(index), np.full((48, 64, 3), (200, 20, 20), np.uint8))
+    assert writer.close() == "overlay.mp4"
+    video = cv2.VideoCapture(str(tmp_path / "overlay.mp4"))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 4
+    _, frame = video.read()
+    video.release()
+    np.testing.assert_allclose(np.asarray(frame).mean(axis=(0, 1)), [20, 20, 200], atol=12)
+
+
+def test_frame_of_another_size_in_a_sequence_is_refused(tmp_path: Path) -> None:
+    writer = OverlayWriter(tmp_path, 10.0)
+    writer.write("0", np.zeros((48, 64, 3), np.uint8))
+    with pytest.raises(InputError, match="frame 1: is 32x48, the first one was 64x48"):
+        writer.write("1", np.zeros((48, 32, 3), np.uint8))
+    writer.close()
+
+
+def test_pictures_of_the_same_name_are_all_kept(tmp_path: Path) -> None:
+    writer = OverlayWriter(tmp_path, None)
+    for _ in range(2):
+        writer.write("a", np.zeros((4, 4, 3), np.uint8))
+    assert writer.close() == "*.jpg"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a-2.jpg", "a.jpg"]
