@@ -1,0 +1,69 @@
+"""The model card of a bundle: what it was made from, how good it is, what it cannot do."""
+
+from collections import Counter
+
+from p2o_convert.report import ConversionReport, scores_table
+from p2o_shapedb.database import ModelEntry, ShapeDB
+from points2objects.spec import ModelSpec
+
+_LIMITS = """\
+- It was trained on rendered pictures; on photographs it finds fewer objects and places them less
+  exactly than the scores above say.
+- It knows the classes listed here and nothing else. Objects stand on one horizontal plane.
+- A shape is always one of the exemplars: the class and proportions of an object, not its details.
+- Without a camera pose it estimates gravity, and all lengths are in units of the camera's height.
+- Not for decisions about safety, and not for recognising people."""
+
+
+def model_card(spec: ModelSpec, shapedb: ShapeDB, report: ConversionReport) -> str:
+    """Write MODEL_CARD.md.
+
+    Args:
+        spec: The model's contract.
+        shapedb: Database it was trained with.
+        report: What its conversion measured.
+    """
+    exemplars = [shapedb.models[i] for i in shapedb.exemplar_model]
+    trained = [model for model in shapedb.models if model.split == "train"]
+    parts = [
+        f"# {spec.name}",
+        "One camera frame in; class, CAD exemplar, rotation, position and size of each object out.",
+        f"- classes: {', '.join(spec.classes)}\n"
+        f"- exemplars: {spec.exemplars_per_class} per class\n"
+        f"- input: {spec.input_size}x{spec.input_size} RGB, {spec.fov_deg:g} degrees across\n"
+        f"- shape database: `{spec.shapedb_digest}`",
+        "## Data and licences",
+        f"Trained on rendered scenes of {len(trained)} CAD models:",
+        _sources(trained),
+        f"The {len(exemplars)} exemplars in `exemplars.glb` derive from these; each node of the "
+        "file names its model, licence and author:",
+        _sources(exemplars),
+        _credits(exemplars),
+        "## Scores",
+        _scores(report),
+        "## Limits",
+        _LIMITS,
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _sources(models: list[ModelEntry]) -> str:
+    counts = Counter((model.source, model.licence) for model in models)
+    return "\n".join(
+        f"- {count} from {source}, licence {licence}"
+        for (source, licence), count in counts.most_common()
+    )
+
+
+def _credits(models: list[ModelEntry]) -> str:
+    names = sorted({model.attribution for model in models if model.attribution})
+    return "Credits:\n\n" + "\n".join(f"- {name}" for name in names) if names else ""
+
+
+def _scores(report: ConversionReport) -> str:
+    if not report.scores:
+        return "Not measured (converted with `--evaluate 0`)."
+    return (
+        f"On {report.scored_images} rendered validation images, whose CAD models were not trained "
+        f"on:\n\n{scores_table(report.scores)}\n\nError of each conversion step: `report.md`."
+    )

@@ -1,0 +1,197 @@
+"""Checkpoint to bundle: every stage, its proof, and the files."""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from p2o_convert.calibration import Calibration, from_dataset, from_folder, spread
+from p2o_convert.card import model_card
+from p2o_convert.config import ConvertConfig
+from p2o_convert.errors import ConversionError
+from p2o_convert.fingerprint import fingerprint, versions
+from p2o_convert.flatbuffer import operators
+from p2o_convert.onnx_export import export_onnx
+from p2o_convert.parity import Stage, Step, compare_stages, first_broken
+from p2o_convert.quantise import quantise
+from p2o_convert.report import ConversionReport, verdict
+from p2o_convert.stages import onnx_predictor, tflite_predictor
+from p2o_convert.tflite_export import export_tflite
+from p2o_shapedb.command import atomic_path
+from p2o_shapedb.database import ShapeDB
+from p2o_train.predictors import torch_predictor
+from points2objects.errors import BundleError
+from points2objects.spec import ModelSpec
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Models:
+    """The model in all its forms.
+
+    Attributes:
+        network: The torch network, in eval mode.
+        spec: Its contract.
+        onnx: File.
+        float32: TFLite.
+        int8: TFLite; None when stopped at float.
+    """
+
+    network: nn.Module
+    spec: ModelSpec
+    onnx: Path
+    float32: bytes
+    int8: bytes | None
+
+    @property
+    def tflite(self) -> dict[str, bytes]:
+        """Every TFLite stage, name -> file."""
+        return {"float32": self.float32} | ({"int8": self.int8} if self.int8 is not None else {})
+
+    @property
+    def shipped(self) -> bytes:
+        """The one that goes into the bundle."""
+        return self.float32 if self.int8 is None else self.int8
+
+
+def convert(config: ConvertConfig) -> ConversionReport:
+    """Run the whole conversion and write the bundle and the files of each stage.
+
+    Raises:
+        InputError: Something it was given is missing or of another kind.
+        BundleError: Run and database do not belong together.
+        ConversionError: A step broke its limit; the report then lies beside where the bundle
+            would have been.
+    """
+    from p2o_train.checkpoint import load_network
+
+    digest = fingerprint(config)
+    run = load_network(config.run)
+    shapedb = load_matching_database(config.shapedb, run.spec)
+    calibration = load_calibration(config, shapedb, run.spec)
+    stages_folder = config.out.with_name(config.out.name + ".stages")
+    with atomic_path(stages_folder, overwrite=True) as folder:
+        folder.mkdir()
+        models = make_models(config, run.network, run.spec, calibration, folder)
+        steps = measure_steps(config, models, calibration)
+        scores = {} if first_broken(steps) else score(config, models, shapedb)
+        report = ConversionReport(
+            model=run.spec.name,
+            steps=tuple(steps),
+            sizes={"onnx": models.onnx.stat().st_size}
+            | {name: len(tflite) for name, tflite in models.tflite.items()},
+            operators={name: operators(tflite) for name, tflite in models.tflite.items()},
+            scores={name: figures for name, (_, figures) in scores.items()},
+            scored_images=max((count for count, _ in scores.values()), default=0),
+            calibration=calibration.source,
+            parity_images=min(config.parity_images, len(calibration.images)),
+            fingerprint=digest,
+            versions=versions(),
+        )
+        write_report(report, folder)
+        if first_broken(steps) is None:
+            _write_bundle(config, models, shapedb, report)
+    if first_broken(steps) is not None:
+        raise ConversionError(f"{verdict(report.steps)} See {stages_folder / 'report.md'}")
+    return report
+
+
+def load_matching_database(folder: Path, spec: ModelSpec) -> ShapeDB:
+    """Load the shape database of a model.
+
+    Raises:
+        BundleError: The model was trained with another one.
+    """
+    shapedb = ShapeDB.load(folder)
+    if shapedb.digest != spec.shapedb_digest:
+        raise BundleError(
+            f"{folder}: is shape database {shapedb.digest[:8]}, but the run was trained with "
+            f"{spec.shapedb_digest[:8]}; pass that one as --shapedb"
+        )
+    return shapedb
+
+
+def load_calibration(config: ConvertConfig, shapedb: ShapeDB, spec: ModelSpec) -> Calibration:
+    """Load the images that the options name."""
+    if config.calibration is not None:
+        return from_folder(config.calibration, spec, config.calibration_images)
+    return from_dataset(config.dataset, shapedb, spec, config.calibration_images)
+
+
+def make_models(
+    config: ConvertConfig,
+    network: nn.Module,
+    spec: ModelSpec,
+    calibration: Calibration,
+    folder: Path,
+) -> Models:
+    """Convert stage by stage, leaving each in `folder`."""
+    onnx_path = folder / "model.onnx"
+    export_onnx(network, spec, onnx_path)
+    float32 = export_tflite(onnx_path, spec)
+    (folder / "model_float32.tflite").write_bytes(float32)
+    int8 = None
+    if not config.float_only:
+        int8 = quantise(float32, calibration.images, spec, config.float_io)
+        (folder / "model_int8.tflite").write_bytes(int8)
+    return Models(network, spec, onnx_path, float32, int8)
+
+
+def measure_steps(config: ConvertConfig, models: Models, calibration: Calibration) -> list[Step]:
+    """Compare every stage with the one before on calibration images."""
+    spec = models.spec
+    stages = [
+        Stage("torch", torch_predictor(models.network, spec), 0.0),
+        Stage("onnx", onnx_predictor(models.onnx, spec), config.float_limit),
+    ]
+    limits = {"float32": config.float_limit, "int8": config.int8_limit}
+    for name, tflite in models.tflite.items():
+        stages.append(Stage(name, tflite_predictor(tflite, spec, config.threads), limits[name]))
+    chosen = spread(len(calibration.images), config.parity_images)
+    return compare_stages(stages, calibration.images[chosen])
+
+
+def score(
+    config: ConvertConfig, models: Models, shapedb: ShapeDB
+) -> dict[str, tuple[int, dict[str, Any]]]:
+    """Evaluate every TFLite stage on the same validation images; name -> (images, figures)."""
+    from p2o_train.data.rendered import RenderedDataset
+    from p2o_train.evaluation import evaluate
+
+    if config.evaluate == 0:
+        return {}
+    dataset = RenderedDataset(config.dataset, "val", shapedb)
+    chosen = spread(len(dataset), len(dataset) if config.evaluate is None else config.evaluate)
+    scores = {}
+    for name, tflite in models.tflite.items():
+        log.info("scoring %s on %d validation images", name, len(chosen))
+        predict = tflite_predictor(tflite, models.spec, config.threads)
+        samples = (dataset[i] for i in chosen)
+        report = evaluate(predict, models.spec, samples, shapedb, progress=True)
+        scores[name] = (len(chosen), report.to_dict())
+    return scores
+
+
+def write_report(report: ConversionReport, folder: Path) -> None:
+    """Write report.json and report.md."""
+    (folder / "report.json").write_text(report.to_json() + "\n", encoding="utf-8")
+    (folder / "report.md").write_text(report.to_markdown(), encoding="utf-8")
+
+
+def _write_bundle(
+    config: ConvertConfig, models: Models, shapedb: ShapeDB, report: ConversionReport
+) -> None:
+    from p2o_shapedb.pack import export_pack
+    from points2objects.bundle import write_bundle
+
+    extra = {"conversion": json.loads(report.to_json())}
+    card = model_card(models.spec, shapedb, report)
+    with atomic_path(config.out, config.overwrite) as folder:
+        with atomic_path(folder.with_name(folder.name + ".glb")) as pack:
+            export_pack(shapedb, pack)
+            write_bundle(folder, models.spec, models.shipped, pack, card, extra)
+        write_report(report, folder)

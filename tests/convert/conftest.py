@@ -1,0 +1,85 @@
+"""A small random network with the real one's operators, converted once for all tests."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from points2objects.geometry import ByteArray
+from points2objects.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class Converted:
+    """Every stage of the small network."""
+
+    network: "torch.nn.Module"  # noqa: F821
+    onnx: Path
+    float32: bytes
+    int8: bytes
+
+
+@pytest.fixture(scope="session")
+def spec() -> ModelSpec:
+    """A contract whose map side equals a head's channels: a swapped axis then keeps its shape."""
+    return ModelSpec("tiny", ("mug", "sofa"), 16, "ab" * 32, input_size=128)
+
+
+@pytest.fixture(scope="session")
+def images(spec: ModelSpec) -> ByteArray:
+    """Twenty smooth pictures, (20, s, s, 3)."""
+    rng = np.random.default_rng(7)
+    coarse = rng.integers(0, 256, (20, 8, 8, 3))
+    repeat = spec.input_size // 8
+    smooth = coarse.repeat(repeat, 1).repeat(repeat, 2)
+    noise = rng.normal(0, 8, smooth.shape)
+    return np.clip(smooth + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def network(spec: ModelSpec) -> "torch.nn.Module":  # noqa: F821
+    """The network: uneven padding, depthwise, residual sum, bilinear growth, a head per output."""
+    import torch
+    from torch import Tensor, nn
+    from torch.nn import functional as F
+
+    class Tiny(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem = nn.Conv2d(3, 8, 3, 2)
+            self.norm = nn.BatchNorm2d(8)
+            self.down = nn.Conv2d(8, 8, 3, 2, padding=1, groups=8)
+            self.wide = nn.Conv2d(8, 16, 1)
+            self.deep = nn.Conv2d(16, 16, 3, 2, padding=1)
+            self.heads = nn.ModuleDict({n: nn.Conv2d(16, c, 1) for n, c in spec.outputs.items()})
+
+        def forward(self, image: Tensor) -> dict[str, Tensor]:
+            x = F.relu6(self.norm(self.stem(F.pad(image, (0, 1, 0, 1)))))
+            fine = F.relu6(self.wide(self.down(x)))
+            coarse = F.relu6(self.deep(fine))
+            grown = F.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
+            features = F.relu(grown + fine)
+            return {name: head(features) for name, head in self.heads.items()}
+
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        return Tiny().eval()
+
+
+@pytest.fixture(scope="session")
+def converted(
+    network: "torch.nn.Module",  # noqa: F821
+    spec: ModelSpec,
+    images: ByteArray,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Converted:
+    """The network as ONNX, float TFLite and int8 TFLite."""
+    from p2o_convert.onnx_export import export_onnx
+    from p2o_convert.quantise import quantise
+    from p2o_convert.tflite_export import export_tflite
+
+    path = tmp_path_factory.mktemp("converted") / "model.onnx"
+    export_onnx(network, spec, path)
+    float32 = export_tflite(path, spec)
+    return Converted(network, path, float32, quantise(float32, images, spec))

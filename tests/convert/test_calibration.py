@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from p2o_convert.calibration import from_folder, spread
+from points2objects.errors import InputError
+from points2objects.geometry import ByteArray
+from points2objects.spec import ModelSpec
+
+Image = pytest.importorskip("PIL.Image")
+
+
+def write(folder: Path, images: ByteArray) -> Path:
+    folder.mkdir()
+    for index, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{index:02d}.png")
+    return folder
+
+
+def test_pictures_of_the_model_s_own_size_come_through_unchanged(
+    tmp_path: Path, spec: ModelSpec, images: ByteArray
+) -> None:
+    calibration = from_folder(write(tmp_path / "own", images), spec, 200)
+    assert calibration.source == "20 pictures of own/"
+    assert np.abs(calibration.images.astype(int) - images.astype(int)).max() <= 1
+
+
+def test_a_wide_picture_is_seen_whole(tmp_path: Path, spec: ModelSpec, images: ByteArray) -> None:
+    wide = images[:, : spec.input_size // 2]
+    calibration = from_folder(write(tmp_path / "wide", wide), spec, 16)
+    assert calibration.images.shape == (16, spec.input_size, spec.input_size, 3)
+    assert (calibration.images[:, 0, 0] == np.rint(spec.mean)).all()
+
+
+def test_chosen_images_are_spread_over_all() -> None:
+    assert spread(5, 200) == [0, 1, 2, 3, 4]
+    assert spread(101, 5) == [0, 25, 50, 75, 100]
+    assert spread(0, 5) == []
+
+
+def test_bad_folders_are_refused(tmp_path: Path, spec: ModelSpec, images: ByteArray) -> None:
+    with pytest.raises(InputError, match="is no folder"):
+        from_folder(tmp_path / "missing", spec, 200)
+    with pytest.raises(InputError, match="holds 0 images, at least 16"):
+        from_folder(tmp_path, spec, 200)
+    with pytest.raises(InputError, match="holds 15 images, at least 16"):
+        from_folder(write(tmp_path / "few", images[:15]), spec, 200)
+
+
+def test_flat_and_broken_pictures_are_named(
+    tmp_path: Path, spec: ModelSpec, images: ByteArray
+) -> None:
+    folder = write(tmp_path / "own", images)
+    Image.fromarray(np.full_like(images[0], 90)).save(folder / "03.png")
+    with pytest.raises(InputError, match=r"03\.png is one flat colour"):
+        from_folder(folder, spec, 200)
+    (folder / "03.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"03\.png is not a readable picture"):
+        from_folder(folder, spec, 200)

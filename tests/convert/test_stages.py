@@ -1,0 +1,201 @@
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from p2o_convert.flatbuffer import embed_spec, float_tensors, is_quantised, operators, read_spec
+from p2o_convert.parity import Stage, compare_stages, first_broken
+from points2objects.errors import InputError
+from points2objects.geometry import ByteArray
+from points2objects.metadata import SPEC_METADATA
+from points2objects.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from tests.convert.conftest import Converted
+
+pytestmark = pytest.mark.convert
+
+
+def test_every_stage_agrees_with_the_one_before(
+    converted: "Converted", spec: ModelSpec, images: ByteArray
+) -> None:
+    from p2o_convert.stages import onnx_predictor, tflite_predictor
+    from p2o_train.predictors import torch_predictor
+
+    stages = [
+        Stage("torch", torch_predictor(converted.network, spec), 0.0),
+        Stage("onnx", onnx_predictor(converted.onnx, spec), 1e-5),
+        Stage("float32", tflite_predictor(converted.float32, spec, 1), 1e-5),
+        Stage("int8", tflite_predictor(converted.int8, spec, 1), 0.1),
+    ]
+    steps = compare_stages(stages, images[:4])
+    assert [step.name for step in steps] == [
+        "torch -> onnx",
+        "onnx -> float32",
+        "float32 -> int8",
+    ]
+    assert first_broken(steps) is None, steps
+    assert all(list(step.heads) == list(spec.outputs) for step in steps)
+    # One step of the heat-map is 1/256; a few of them may add up on the way there.
+    assert steps[2].heads["heatmap"].largest < 8 / 256
+
+
+def test_the_float_graph_has_no_padding_and_no_transpose(converted: "Converted") -> None:
+    found = operators(converted.float32)
+    assert not {"TRANSPOSE", "RESHAPE"} & set(found)
+    # Symmetric padding at stride 2 cannot be said in TFLite; TensorFlow's own can.
+    assert found["PAD"] == 2
+    assert found["CONV_2D"] + found["DEPTHWISE_CONV_2D"] == 10
+
+
+def test_int8_is_int8_throughout(converted: "Converted") -> None:
+    assert is_quantised(converted.int8)
+    assert not is_quantised(converted.float32)
+    assert not float_tensors(converted.int8)
+    assert not {"QUANTIZE", "DEQUANTIZE"} & set(operators(converted.int8))
+
+
+def test_int8_scores_have_the_fixed_step_of_the_sigmoid(
+    converted: "Converted", spec: ModelSpec, images: ByteArray
+) -> None:
+    from p2o_convert.stages import tflite_predictor
+
+    heatmap = tflite_predictor(converted.int8, spec, 1)(images[0])["heatmap"]
+    assert (heatmap.scale, heatmap.zero_point) == (1 / 256, -128)
+
+
+def test_int8_input_holds_black_and_white(converted: "Converted", spec: ModelSpec) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    from p2o_convert.quiet import quiet
+
+    with quiet("interpreter"):
+        interpreter = Interpreter(model_content=converted.int8)
+    (details,) = interpreter.get_input_details()
+    scale, zero_point = details["quantization"]
+    low, high = (np.array([-128, 127]) - zero_point) * scale
+    assert low == pytest.approx(min(-m / s for m, s in zip(spec.mean, spec.std, strict=True)), 1e-2)
+    assert high == pytest.approx(
+        max((255 - m) / s for m, s in zip(spec.mean, spec.std, strict=True)), 1e-2
+    )
+
+
+def test_float_io_keeps_float_at_the_border_only(
+    converted: "Converted", spec: ModelSpec, images: ByteArray
+) -> None:
+    from p2o_convert.quantise import quantise
+    from p2o_convert.stages import tflite_predictor
+
+    tflite = quantise(converted.float32, images, spec, float_io=True)
+    assert is_quantised(tflite)
+    maps = tflite_predictor(tflite, spec, 1)(images[0])
+    assert {output.values.dtype for output in maps.values()} == {np.dtype(np.float32)}
+    twin = tflite_predictor(converted.int8, spec, 1)(images[0])
+    for name, output in maps.items():
+        step = twin[name].scale
+        np.testing.assert_allclose(output.values, twin[name].real(), atol=1.01 * step)
+
+
+def test_the_spec_comes_back_out_of_the_file(converted: "Converted", spec: ModelSpec) -> None:
+    from ai_edge_litert import schema_py_generated as schema
+
+    for tflite in (converted.float32, converted.int8):
+        assert read_spec(tflite) == spec
+        model = schema.Model.GetRootAs(tflite, 0)
+        assert [model.Metadata(i).Name() for i in range(model.MetadataLength())] == [
+            SPEC_METADATA.encode()
+        ]
+        # All weights lie inside the flatbuffer, where any reader finds them.
+        assert all(model.Buffers(i).Offset() <= 1 for i in range(model.BuffersLength()))
+
+
+def test_a_new_spec_replaces_the_old_one(converted: "Converted", spec: ModelSpec) -> None:
+    from dataclasses import replace
+
+    renamed = replace(spec, name="other")
+    assert read_spec(embed_spec(converted.int8, renamed)) == renamed
+
+
+def test_conversion_leaves_the_working_folder_and_the_terminal_alone(
+    converted: "Converted", tmp_path: Path
+) -> None:
+    """The converter runs in a process of its own, so ask for one here too."""
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from p2o_convert.tflite_export import export_tflite\n"
+        "from p2o_convert.flatbuffer import read_spec\n"
+        "spec = read_spec(Path(sys.argv[2]).read_bytes())\n"
+        "export_tflite(Path(sys.argv[1]), spec)\n"
+    )
+    model = tmp_path / "model.tflite"
+    model.write_bytes(converted.float32)
+    work = tmp_path / "work"
+    work.mkdir()
+    before = converted.onnx.read_bytes()
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(converted.onnx), str(model)],
+        cwd=work,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert list(work.iterdir()) == []
+    assert converted.onnx.read_bytes() == before
+
+
+def test_a_damaged_onnx_is_named(tmp_path: Path, spec: ModelSpec, converted: "Converted") -> None:
+    from p2o_convert.stages import file_predictor
+
+    broken = tmp_path / "model.onnx"
+    broken.write_bytes(b"not a model at all")
+    with pytest.raises(InputError, match=r"model\.onnx: not a readable ONNX file"):
+        file_predictor(broken, spec, 1)
+    broken.write_bytes(converted.onnx.read_bytes()[:-500])
+    with pytest.raises(InputError, match=r"model\.onnx: not a readable ONNX file"):
+        file_predictor(broken, spec, 1)
+
+
+def test_a_model_of_another_database_is_refused(
+    tmp_path: Path, spec: ModelSpec, converted: "Converted"
+) -> None:
+    from dataclasses import replace
+
+    from p2o_convert.stages import file_predictor
+
+    path = tmp_path / "model.tflite"
+    path.write_bytes(embed_spec(converted.float32, replace(spec, shapedb_digest="cd" * 32)))
+    with pytest.raises(InputError, match="made for another model"):
+        file_predictor(path, spec, 1)
+    path.write_bytes(b"no flatbuffer")
+    with pytest.raises(InputError, match="not a TFLite"):
+        file_predictor(path, spec, 1)
+
+
+def test_a_wrong_network_is_named_at_its_stage(
+    converted: "Converted", spec: ModelSpec, images: ByteArray, network: "nn.Module"
+) -> None:
+    import copy
+
+    import torch
+
+    from p2o_convert.stages import onnx_predictor, tflite_predictor
+    from p2o_train.predictors import torch_predictor
+
+    other = copy.deepcopy(network)
+    with torch.no_grad():
+        other.get_parameter("heads.scale.bias").add_(1.0)
+    stages = [
+        Stage("torch", torch_predictor(other, spec), 0.0),
+        Stage("onnx", onnx_predictor(converted.onnx, spec), 1e-3),
+        Stage("float32", tflite_predictor(converted.float32, spec, 1), 1e-3),
+    ]
+    broken = first_broken(compare_stages(stages, images[:2]))
+    assert broken is not None
+    assert broken.name == "torch -> onnx"
+    assert broken.broken == ["scale"]
