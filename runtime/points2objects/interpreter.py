@@ -34,7 +34,7 @@ class Interpreter:
             BundleError: Not a TFLite model, or its tensors are not those of the spec.
             Points2ObjectsError: No interpreter is installed.
         """
-        data = model if isinstance(model, bytes) else Path(model).read_bytes()
+        data = model if isinstance(model, bytes) else _read_model(Path(model))
         factory = _interpreter_factory()
         try:
             self._interpreter = factory(model_content=data, num_threads=threads)
@@ -76,6 +76,13 @@ class Interpreter:
             )
             for name, details in self._outputs.items()
         }
+
+
+def _read_model(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: no readable model; make one with convert/to_tflite.py") from error
 
 
 def _interpreter_factory() -> Any:

@@ -118,9 +118,8 @@ def resample(
 
     # The rows of the map hold how many frame pixels one view pixel spans, whatever the turn.
     block_x, block_y = (max(1, round(float(np.hypot(*row)))) for row in ((a, b), (d, e)))
-    left, top = _first_block(x[inside], block_x), _first_block(y[inside], block_y)
-    right = min(width, int(x[inside].max()) + 2 * block_x + 1)
-    bottom = min(height, int(y[inside].max()) + 2 * block_y + 1)
+    left, right = _seen_blocks(x, width, block_x)
+    top, bottom = _seen_blocks(y, height, block_y)
     reduced = reduce_blocks(image[top:bottom, left:right], block_y, block_x)
     view = _bilinear(reduced, (x - left) / block_x, (y - top) / block_y)
     view[~inside] = fill
@@ -154,20 +153,26 @@ def _opencv() -> Any | None:
 
 def _mean_blocks(image: ByteArray, block_y: int, block_x: int) -> ByteArray:
     count = block_x * block_y
-    # Sixteen bits hold 257 pixels' sum, and strided adds of them are several times faster.
-    dtype = np.uint16 if count <= 257 else np.uint32
-    rows: npt.NDArray[Any] = image[0::block_y].astype(dtype)
+    # Sixteen bits hold the sum of 256 pixels, and adding them is several times faster.
+    dtype: npt.DTypeLike = np.uint16 if count <= 256 else np.uint32
+    rows: npt.NDArray[Any] = np.array(image[0::block_y], dtype=dtype)
     for offset in range(1, block_y):
         rows += image[offset::block_y]
-    total = rows[:, 0::block_x].astype(dtype)
+    total: npt.NDArray[Any] = np.array(rows[:, 0::block_x])
     for offset in range(1, block_x):
         total += rows[:, offset::block_x]
     return np.asarray((total + count // 2) // count, dtype=np.uint8)
 
 
-def _first_block(positions: FloatArray, block: int) -> int:
-    """Return the first pixel to keep: a whole block before the smallest position, at least 0."""
-    return max(0, int(positions.min()) // block - 1) * block
+def _seen_blocks(positions: FloatArray, size: int, block: int) -> tuple[int, int]:
+    """Return the range of pixels to keep: whole blocks, one more on each side than is seen.
+
+    An affine map is extreme in the corners, so nothing else of `positions` (s, s) is looked at.
+    """
+    corners = positions[[0, 0, -1, -1], [0, -1, 0, -1]]
+    first = int(np.clip(corners.min(), 0, size)) // block - 1
+    last = int(np.clip(corners.max(), 0, size)) // block + 2
+    return max(0, first * block), min(size, last * block)
 
 
 def _bilinear(image: ByteArray, x: FloatArray, y: FloatArray) -> ByteArray:
@@ -188,7 +193,7 @@ def _bilinear(image: ByteArray, x: FloatArray, y: FloatArray) -> ByteArray:
 def _cells(
     positions: FloatArray, size: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.intp], int]:
-    """Split pixel positions into the share of the next pixel, the pixel, and the step to the next."""
+    """Split pixel positions into share of the next pixel, the pixel, and the step to the next."""
     clipped = np.clip(positions - 0.5, 0, size - 1)
     first = np.minimum(clipped.astype(np.intp), max(size - 2, 0))
     return (clipped - first).astype(np.float32), first, min(1, size - 1)

@@ -1,0 +1,109 @@
+"""Peaks against a naive twin, and what the decoder reads there."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from points2objects import InputError, ModelSpec
+from points2objects.decode import decode, find_peaks
+from points2objects.tensors import OutputMap
+
+levels = hnp.arrays(np.int8, (7, 6, 2), elements=st.integers(-4, 3))
+
+
+def _naive_peaks(values: npt.NDArray[np.int8], least: int) -> set[tuple[int, int, int]]:
+    """Cells at least `least` that no neighbour exceeds and no earlier neighbour equals."""
+    height, width, n_classes = values.shape
+    found = set()
+    for row, column, label in np.ndindex(height, width, n_classes):
+        value = int(values[row, column, label])
+        keep = value >= least
+        for r in range(max(row - 1, 0), min(row + 2, height)):
+            for c in range(max(column - 1, 0), min(column + 2, width)):
+                other = int(values[r, c, label])
+                keep &= other <= value if (r, c) >= (row, column) else other < value
+        if keep:
+            found.add((row, column, label))
+    return found
+
+
+@given(levels, st.integers(-4, 4))
+def test_peaks_are_those_of_the_naive_search(values: npt.NDArray[np.int8], least: int) -> None:
+    heatmap = OutputMap(values, scale=1 / 256, zero_point=-128)
+    row, column, label, score = find_peaks(heatmap, (least + 128) / 256, 1000)
+    found = list(zip(row.tolist(), column.tolist(), label.tolist(), strict=True))
+    assert set(found) == _naive_peaks(values, least)
+    assert len(found) == len(set(found))
+    np.testing.assert_allclose(score, (values[row, column, label] + 128.0) / 256, rtol=1e-6)
+    assert (np.diff(score) <= 0).all()
+
+
+@given(levels)
+def test_float_and_integer_maps_have_the_same_peaks(values: npt.NDArray[np.int8]) -> None:
+    integer = OutputMap(values, scale=0.25, zero_point=-4)
+    as_float = OutputMap(integer.real())
+    for a, b in zip(find_peaks(integer, 0.5, 9), find_peaks(as_float, 0.5, 9), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_flat_map_has_one_peak_and_an_empty_one_none() -> None:
+    row, column, _, _ = find_peaks(OutputMap(np.full((5, 5, 1), 0.5, np.float32)), 0.3, 9)
+    assert (row.tolist(), column.tolist()) == ([0], [0])
+    assert len(find_peaks(OutputMap(np.zeros((5, 5, 1), np.float32)), 0.3, 9)[0]) == 0
+
+
+def test_the_limit_keeps_the_best() -> None:
+    values = np.zeros((9, 9, 1), np.float32)
+    values[[1, 4, 7], [1, 4, 7], 0] = [0.5, 0.9, 0.7]
+    row, _, _, score = find_peaks(OutputMap(values), 0.1, 2)
+    assert row.tolist() == [4, 7]
+    np.testing.assert_allclose(score, [0.9, 0.7])
+
+
+def _maps(spec: ModelSpec) -> dict[str, OutputMap]:
+    size = spec.map_size
+    return {
+        name: OutputMap(np.zeros((size, size, channels), np.float32))
+        for name, channels in spec.outputs.items()
+    }
+
+
+def test_exemplars_are_chosen_within_the_detected_class(spec: ModelSpec) -> None:
+    maps = _maps(spec)
+    maps["heatmap"].values[3, 5, 1] = 0.8  # type: ignore[call-overload]
+    maps["exemplar"].values[3, 5] = [9.0, 8.0, 1.0, 2.0]  # type: ignore[call-overload]
+    peaks = decode(maps, spec)
+    assert peaks.class_id.tolist() == [1]
+    assert peaks.exemplar_id.tolist() == [3]
+    assert (peaks.row.tolist(), peaks.column.tolist()) == ([3], [5])
+
+
+def test_nothing_found_decodes_to_nothing(spec: ModelSpec) -> None:
+    peaks = decode(_maps(spec), spec)
+    assert len(peaks) == 0
+    assert peaks.rotation.shape == (0, 9)
+    assert peaks.exemplar_id.shape == (0,)
+
+
+def test_maps_must_be_the_specs(spec: ModelSpec) -> None:
+    maps = _maps(spec)
+    del maps["gravity"]
+    with pytest.raises(InputError, match="output 'gravity' is missing"):
+        decode(maps, spec)
+    maps["gravity"] = OutputMap(np.zeros((64, 64, 4), np.float32))
+    with pytest.raises(InputError, match=r"output gravity: expected shape \(64 64 3\)"):
+        decode(maps, spec)
+
+
+@given(hnp.arrays(np.int8, (4, 5, 3)), st.floats(1e-4, 10), st.integers(-128, 127))
+def test_gathering_reads_what_the_whole_map_holds(
+    values: npt.NDArray[np.int8], scale: float, zero_point: int
+) -> None:
+    output = OutputMap(values, scale, zero_point)
+    rows, columns = np.array([0, 3, 3]), np.array([4, 0, 0])
+    np.testing.assert_allclose(
+        output.gather(rows, columns), output.real()[rows, columns], rtol=1e-6
+    )
