@@ -3,7 +3,6 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 BUILD := build/pipeline
-THREADS ?= 2
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test lint pipeline bench clean renderer
@@ -53,6 +52,17 @@ test: renderer
 
 lint: .venv/full.stamp
 	$(BIN)/python -m pytest -m 'not gpu' tests/integration/test_rules.py
+
+# The whole chain in small, each step a command of the README. Its model is a smoke test, not a good one.
+pipeline: renderer
+	rm -rf $(BUILD)
+	$(BIN)/python shapedb_export/build_db.py --procedural 12 --exemplars-per-class 5 --out $(BUILD)/shapedb
+	$(BIN)/python shapedb_export/export_pack.py $(BUILD)/shapedb --out $(BUILD)/exemplars.glb
+	$(BIN)/python train/make_dataset.py --shapedb $(BUILD)/shapedb --train 400 --val 60 --quality fast --out $(BUILD)/dataset
+	$(BIN)/python train/run.py --preset smoke --shapedb $(BUILD)/shapedb --dataset $(BUILD)/dataset --out $(BUILD)/run
+	$(BIN)/python convert/to_tflite.py $(BUILD)/run --shapedb $(BUILD)/shapedb --dataset $(BUILD)/dataset --out $(BUILD)/bundle
+	$(BIN)/python demo/camera.py --source demo/frames --bundle $(BUILD)/bundle --out $(BUILD)/demo_output --no-window
+	@echo "open $(BUILD)/demo_output/*.jpg, $(BUILD)/run and $(BUILD)/bundle/MODEL_CARD.md"
 
 bench: .venv/full.stamp
 	@mkdir -p build/bench
