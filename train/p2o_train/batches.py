@@ -1,0 +1,97 @@
+"""Training batches as a pure function of the seed and the step number.
+
+So a run that was stopped anywhere goes on with exactly the batches it would have seen, whatever
+the number of loader processes.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from p2o_shapedb.database import ShapeDB
+from p2o_train.config import TrainConfig
+from p2o_train.data.sample import Sample
+from p2o_train.targets import Targets, make_targets
+from points2objects.spec import ModelSpec
+
+Augment = Callable[[Sample, np.random.Generator], Sample]
+
+
+class Samples(Protocol):
+    """Anything with a length that gives samples by index."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run learns from and is validated on.
+
+    Attributes:
+        train: Training samples.
+        val: Validation samples.
+        shapedb: Database that both refer to.
+        augment: Makes a varied sample of a sample; None: take them as they are.
+    """
+
+    train: Samples
+    val: Samples
+    shapedb: ShapeDB
+    augment: Augment | None = None
+
+
+def steps_per_epoch(data: TrainingData, batch: int) -> int:
+    """Return how many whole batches an epoch has; a set smaller than one batch is one."""
+    return max(len(data.train) // batch, 1)
+
+
+class BatchDataset(Dataset[Targets]):
+    """Batch number `step` of an endless training, as targets."""
+
+    def __init__(self, data: TrainingData, spec: ModelSpec, config: TrainConfig) -> None:
+        self.data = data
+        self.spec = spec
+        self.config = config
+
+    def __getitem__(self, step: int) -> Targets:
+        seed, size = self.config.seed, self.config.batch
+        epoch, batch = divmod(step, steps_per_epoch(self.data, size))
+        order = np.random.default_rng([seed, 0, epoch]).permutation(len(self.data.train))
+        rng = np.random.default_rng([seed, 1, step])
+        samples = [self.data.train[int(i)] for i in order[batch * size : (batch + 1) * size]]
+        if self.data.augment is not None:
+            samples = [self.data.augment(sample, rng) for sample in samples]
+        return make_targets(samples, self.data.shapedb, self.spec, self.config.loss, rng)
+
+
+def batches_from(dataset: BatchDataset, first_step: int, workers: int) -> Iterator[Targets]:
+    """Yield the batches from `first_step` on, without end."""
+    loader: DataLoader[Targets] = DataLoader(
+        dataset,
+        batch_size=None,
+        sampler=_StepsFrom(first_step),
+        num_workers=workers,
+        collate_fn=_as_is,
+        prefetch_factor=4 if workers else None,
+    )
+    yield from loader
+
+
+class _StepsFrom(Sampler[int]):
+    """The numbers from `first` on."""
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+
+    def __iter__(self) -> Iterator[int]:
+        return itertools.count(self.first)
+
+
+def _as_is(batch: Targets) -> Targets:
+    return batch

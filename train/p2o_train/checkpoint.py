@@ -1,0 +1,186 @@
+"""The run folder: weights, config, spec and metrics of one training.
+
+`checkpoint.pt` holds all it takes to go on, `best.pt` the weights to use, `config.json` and
+`spec.json` what they mean, `metrics.jsonl` one JSON object a step.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from p2o_shapedb.command import atomic_path
+from p2o_train.config import TrainConfig
+from p2o_train.network.build import PointsNetwork, build_network
+from points2objects.errors import BundleError, InputError
+from points2objects.spec import ModelSpec
+
+CHECKPOINT = "checkpoint.pt"
+BEST = "best.pt"
+CONFIG = "config.json"
+SPEC = "spec.json"
+METRICS = "metrics.jsonl"
+
+
+@dataclass
+class TrainingState:
+    """What changes while a run goes on.
+
+    Attributes:
+        network: Being trained.
+        average: Running mean of its weights.
+        optimizer: Of the network's parameters.
+        step: Steps done.
+        elapsed_s: Time spent training, over all parts of the run.
+        best_map50: Best validation so far, -1 before the first.
+        best_map25: Its mAP at 0.25, which breaks ties.
+    """
+
+    network: PointsNetwork
+    average: PointsNetwork
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    elapsed_s: float = 0.0
+    best_map50: float = -1.0
+    best_map25: float = -1.0
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A trained network, ready to predict.
+
+    Attributes:
+        network: In eval mode, on the CPU.
+        spec: What its outputs mean.
+        config: How it was trained.
+    """
+
+    network: PointsNetwork
+    spec: ModelSpec
+    config: TrainConfig
+
+
+def start_run(folder: Path, config: TrainConfig, spec: ModelSpec) -> None:
+    """Make a run folder, and remove what an earlier run left there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (CHECKPOINT, BEST, METRICS):
+        (folder / name).unlink(missing_ok=True)
+    _write_text(folder / CONFIG, config.to_json())
+    _write_text(folder / SPEC, spec.to_json())
+
+
+def save_checkpoint(folder: Path, state: TrainingState) -> None:
+    """Write `checkpoint.pt`, whole or not at all."""
+    values = {
+        "network": state.network.state_dict(),
+        "average": state.average.state_dict(),
+        "optimizer": state.optimizer.state_dict(),
+        "step": state.step,
+        "elapsed_s": state.elapsed_s,
+        "best_map50": state.best_map50,
+        "best_map25": state.best_map25,
+    }
+    with atomic_path(folder / CHECKPOINT, overwrite=True) as path:
+        torch.save(values, path)
+
+
+def save_best(folder: Path, state: TrainingState) -> None:
+    """Write `best.pt`: the averaged weights and the step they are from."""
+    with atomic_path(folder / BEST, overwrite=True) as path:
+        torch.save({"network": state.average.state_dict(), "step": state.step}, path)
+
+
+def resume(folder: Path, state: TrainingState, config: TrainConfig, spec: ModelSpec) -> bool:
+    """Fill a fresh state from a run folder's checkpoint, if there is one.
+
+    Lines of the metrics past the checkpoint are dropped: those steps are done again.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        InputError: The run was started with another config or shape database.
+    """
+    if not (folder / CHECKPOINT).is_file():
+        return False
+    earlier = TrainConfig.from_json((folder / CONFIG).read_text(encoding="utf-8"))
+    earlier_spec = ModelSpec.from_json((folder / SPEC).read_text(encoding="utf-8"))
+    if not config.same_training(earlier) or spec != earlier_spec:
+        raise InputError(
+            f"{folder} holds a run with other options ({_difference(config, earlier)}); "
+            "give the same options to go on with it, --overwrite to start anew, or another --out"
+        )
+    values = _load(folder / CHECKPOINT)
+    state.network.load_state_dict(values["network"])
+    state.average.load_state_dict(values["average"])
+    state.optimizer.load_state_dict(values["optimizer"])
+    state.step, state.elapsed_s = values["step"], values["elapsed_s"]
+    state.best_map50, state.best_map25 = values["best_map50"], values["best_map25"]
+    _keep_metrics(folder / METRICS, state.step)
+    return True
+
+
+def load_network(run: Path) -> LoadedRun:
+    """Load the best network of a run; the last one if none was validated yet.
+
+    Raises:
+        InputError: The folder is no run, or its files do not belong together.
+    """
+    weights = run / BEST if (run / BEST).is_file() else run / CHECKPOINT
+    for path in (weights, run / CONFIG, run / SPEC):
+        if not path.is_file():
+            raise InputError(f"{run}: expected a folder of train/run.py, but {path.name} is missing")
+    config = TrainConfig.from_json((run / CONFIG).read_text(encoding="utf-8"))
+    try:
+        spec = ModelSpec.from_json((run / SPEC).read_text(encoding="utf-8"))
+    except BundleError as error:
+        raise InputError(f"{run / SPEC}: {error}") from error
+    # The weights are about to be replaced; do not ask for the ImageNet package.
+    network = build_network(replace(config.network, pretrained=False), spec)
+    values = _load(weights)
+    _fill(network, values["network" if weights.name == BEST else "average"], weights)
+    return LoadedRun(network.eval(), spec, config)
+
+
+def _fill(network: nn.Module, values: dict[str, Any], path: Path) -> None:
+    try:
+        network.load_state_dict(values)
+    except RuntimeError as error:
+        raise InputError(f"{path}: its weights do not fit config.json; train again") from error
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise InputError(f"{path}: not a readable checkpoint; delete it to train again") from error
+    return values
+
+
+def _keep_metrics(path: Path, last_step: int) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= last_step]
+    _write_text(path, "".join(line + "\n" for line in kept))
+
+
+def _difference(config: TrainConfig, earlier: TrainConfig) -> str:
+    """Name the options that differ."""
+    mine, theirs = json.loads(config.to_json()), json.loads(earlier.to_json())
+    names = []
+    for name, value in mine.items():
+        if isinstance(value, dict):
+            names += [f"{name}.{key}" for key in value if value[key] != theirs[name].get(key)]
+        elif value != theirs[name]:
+            names.append(name)
+    free = {"dataset", "shapedb", "out", "device", "threads", "workers", "save_minutes"}
+    free |= {"pictures", "overwrite", "verbose"}
+    changed = [name.replace("_", "-") for name in names if name not in free]
+    return ", ".join(changed) or "another shape database"
+
+
+def _write_text(path: Path, text: str) -> None:
+    with atomic_path(path, overwrite=True) as temporary:
+        temporary.write_text(text, encoding="utf-8")

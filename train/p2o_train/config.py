@@ -1,0 +1,244 @@
+"""Options of training; the defaults are the phone's network.
+
+Importing this costs nothing: no torch, so `--help` answers at once.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from points2objects.errors import InputError
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """What the network looks like."""
+
+    backbone: Literal["mobile", "hourglass"] = "mobile"
+    """mobile: EfficientNet-Lite0 and a light decoder. hourglass: the paper's."""
+    pretrained: bool = True
+    """Start the mobile backbone from ImageNet weights."""
+    freeze_stages: int = 2
+    """So many leading stages of the mobile backbone stay as they are (stem = 1, 0..8)."""
+    freeze_norm: bool = True
+    """Keep the batch norm statistics of the mobile backbone; scale and shift still train."""
+    decoder_channels: tuple[int, int, int] = (128, 96, 64)
+    """Widths of the mobile decoder at strides 16, 8 and 4."""
+    head_channels: int = 64
+    """Width inside each head (paper: 256)."""
+    separable_heads: bool = True
+    """Depthwise 3x3 plus 1x1 in the heads instead of a full 3x3."""
+    hourglass_stem: int = 128
+    """Channels after the hourglass' first convolution."""
+    hourglass_widths: tuple[int, ...] = (256, 256, 384, 384, 384, 512)
+    """Channels of each hourglass level; the last is the bottleneck."""
+    hourglass_stacks: int = 1
+    """Hourglasses one after the other."""
+
+    def __post_init__(self) -> None:
+        _at_least("--network.hourglass-stacks", self.hourglass_stacks, 1)
+        _at_least("--network.head-channels", self.head_channels, 1)
+        if not 0 <= self.freeze_stages <= 8:
+            raise InputError(f"--network.freeze-stages must be in 0..8, got {self.freeze_stages}")
+        if len(self.hourglass_widths) < 2:
+            raise InputError("--network.hourglass-widths needs two levels or more")
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights and forms of the terms of eq. 10; a weight of 0 switches a term off."""
+
+    key: float = 1.0
+    """Heat-map focal loss (eq. 1)."""
+    points: float = 2.0
+    """Point-cloud loss (eq. 7; paper: 10)."""
+    scale: float = 2.0
+    """L1 of the scale head (paper: 10, in scene units; RAY: log units)."""
+    shape: float = 0.1
+    """Shape selection (eq. 3 or 4)."""
+    collision: float = 0.1
+    """Collisions (eq. 9; paper: 1.0)."""
+    offset: float = 0.3
+    """RAY only: L1 of the sub-cell offset, cells."""
+    distance: float = 4.0
+    """RAY only: L1 of the log-distance."""
+    gravity: float = 4.0
+    """L1 of the gravity head."""
+    shape_labels: Literal["soft", "hard"] = "soft"
+    """soft: eq. 4-5. hard: eq. 2-3."""
+    literal_soft: bool = False
+    """Only the positive term of eq. 4, as printed; it rewards large logits everywhere."""
+    point_form: Literal["joint", "split"] = "split"
+    """joint: eq. 7. split: its rotation part alone, as the root mean square in object sizes;
+    translation is then left to --loss.offset and --loss.distance (RAY only)."""
+    points_by_distance: bool = False
+    """joint only: divide by the squared distance, so that far objects do not outweigh near ones."""
+    collision_from: float = 1 / 3
+    """Share of the training after which collisions count (paper: epoch 100 of 300)."""
+    positive_radius: float = 1.0
+    """The pose and shape heads learn at cells up to so far from the centre's (0: only there, as in
+    the paper; 1: a cross of five). RAY only: an offset tells where the centre is."""
+    point_count: int = 64
+    """Surface points of an object that eq. 7 and 8 use, of 512."""
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """How the weights move."""
+
+    lr: float = 1e-3
+    """Peak learning rate (paper: 1e-3)."""
+    backbone_lr: float = 0.3
+    """Factor on it for the pretrained backbone."""
+    weight_decay: float = 1e-4
+    """AdamW's decay of matrices and kernels; 0 is the paper's Adam."""
+    warmup: float = 0.03
+    """Share of the training with a rising rate (paper: 5 of 300 epochs)."""
+    constant_until: float = 0.3
+    """Share of the training after which the rate falls along a cosine (paper: 200 of 300)."""
+    clip: float = 10.0
+    """Largest norm of the gradient."""
+    ema: float = 0.998
+    """Decay of the running mean of the weights that is validated and exported; 0: none."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.warmup <= self.constant_until <= 1:
+            raise InputError(
+                "--optim: expected 0 <= warmup <= constant-until <= 1, got "
+                f"{self.warmup} and {self.constant_until}"
+            )
+        if not 0 <= self.ema < 1:
+            raise InputError(f"--optim.ema must be in 0..1, got {self.ema}")
+        if self.lr <= 0 or self.clip <= 0:
+            raise InputError("--optim.lr and --optim.clip must be positive")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything a run depends on; written as config.json beside its weights."""
+
+    dataset: Path = Path("dataset")
+    """Folder from train/make_dataset.py."""
+    shapedb: Path = Path("shapedb")
+    """Folder from shapedb_export/build_db.py."""
+    out: Path = Path("runs/default")
+    """Where the run goes. The same command again goes on from its last checkpoint."""
+    preset: Literal["smoke", "mobile", "paper"] = "mobile"
+    """Defaults of everything else. smoke: two minutes on two cores, to see that it runs. mobile:
+    the phone's network. paper: hourglass, 300 epochs, batch 32, pose in the level frame."""
+    epochs: int = 60
+    """Passes over the training images."""
+    steps: int | None = None
+    """Stop after so many steps instead of --epochs."""
+    minutes: float | None = None
+    """Stop after so many minutes of training instead of --epochs."""
+    batch: int = 16
+    """Images a step (paper: 32)."""
+    pose: Literal["ray", "direct"] = "ray"
+    """How the pose heads are encoded; direct is the paper's."""
+    mean: tuple[float, float, float] = (127.0, 127.0, 127.0)
+    """RGB subtracted from the image; EfficientNet-Lite's own."""
+    std: tuple[float, float, float] = (128.0, 128.0, 128.0)
+    """RGB divisor after that."""
+    augment: bool = True
+    """Flip, roll, colour and noise augmentation of the training images."""
+    seed: int = 0
+    """Of weights, order and augmentation."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: CUDA (with mixed precision) when there is one."""
+    threads: int = 0
+    """Threads of torch on the CPU; 0: all cores."""
+    workers: int = 1
+    """Processes that load and augment images; 0: load in the training process."""
+    validate_every: int = 5
+    """Epochs between validations (the last step is always validated)."""
+    validate_images: int = 200
+    """At most so many validation images."""
+    save_minutes: float = 3.0
+    """Minutes between checkpoints inside an epoch."""
+    pictures: int = 4
+    """Validation images whose heat-maps go to TensorBoard; 0: none."""
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    overwrite: bool = False
+    """Start anew although --out holds a run."""
+    verbose: bool = False
+    """Show tracebacks and debug messages."""
+
+    def __post_init__(self) -> None:
+        _at_least("--epochs", self.epochs, 1)
+        _at_least("--batch", self.batch, 1)
+        _at_least("--workers", self.workers, 0)
+        _at_least("--threads", self.threads, 0)
+        _at_least("--validate-every", self.validate_every, 1)
+        _at_least("--validate-images", self.validate_images, 1)
+        if self.steps is not None:
+            _at_least("--steps", self.steps, 1)
+        if self.minutes is not None and self.minutes <= 0:
+            raise InputError(f"--minutes must be positive, got {self.minutes}")
+        if self.steps is not None and self.minutes is not None:
+            raise InputError("--steps and --minutes exclude each other; give one")
+        if self.pose == "direct":
+            if self.loss.point_form == "split":
+                raise InputError("--pose direct needs --loss.point-form joint")
+            if self.loss.positive_radius > 0:
+                raise InputError("--pose direct needs --loss.positive-radius 0")
+
+    def to_json(self) -> str:
+        """Serialise; `from_json` reads it back."""
+        return json.dumps(asdict(self), indent=2, default=str)
+
+    @classmethod
+    def from_json(cls, text: str) -> "TrainConfig":
+        """Read what `to_json` wrote.
+
+        Raises:
+            InputError: Not JSON, a field is unknown, or a value is out of range.
+        """
+        try:
+            values: dict[str, Any] = json.loads(text)
+            network = values.pop("network")
+            for key in ("decoder_channels", "hourglass_widths"):
+                network[key] = tuple(network[key])
+            for key in ("mean", "std"):
+                values[key] = tuple(values[key])
+            for key in ("dataset", "shapedb", "out"):
+                values[key] = Path(values[key])
+            return cls(
+                network=NetworkConfig(**network),
+                loss=LossConfig(**values.pop("loss")),
+                optim=OptimConfig(**values.pop("optim")),
+                **values,
+            )
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(f"config.json: not a training config ({error})") from error
+
+    def same_training(self, other: "TrainConfig") -> bool:
+        """Tell whether a run under `other` may go on under this config.
+
+        Where files lie and how the machine is used may differ; what is learned may not.
+        """
+        return self._learning() == other._learning()
+
+    def _learning(self) -> "TrainConfig":
+        free = TrainConfig()
+        return replace(
+            self,
+            dataset=free.dataset,
+            shapedb=free.shapedb,
+            out=free.out,
+            device=free.device,
+            threads=free.threads,
+            workers=free.workers,
+            save_minutes=free.save_minutes,
+            pictures=free.pictures,
+            overwrite=free.overwrite,
+            verbose=free.verbose,
+        )
+
+
+def _at_least(flag: str, value: int, least: int) -> None:
+    if value < least:
+        raise InputError(f"{flag} must be at least {least}, got {value}")

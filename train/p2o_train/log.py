@@ -1,0 +1,72 @@
+"""What a run tells while it goes on: metrics.jsonl, TensorBoard and a progress bar."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import torch
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from p2o_train.checkpoint import METRICS
+
+
+class RunLog:
+    """Open files and the bar of one run; use it as a context manager.
+
+    Args:
+        folder: The run.
+        first_step: Steps done before, by an earlier part of the run.
+        last_step: Where the bar ends; None when time decides.
+    """
+
+    def __init__(self, folder: Path, first_step: int, last_step: int | None) -> None:
+        self._metrics = (folder / METRICS).open("a", encoding="utf-8")
+        self._board = SummaryWriter(str(folder), purge_step=first_step + 1)
+        # `disable=None`: quiet when stderr is no terminal.
+        self._bar = tqdm(
+            initial=first_step, total=last_step, desc="train", unit="step", disable=None
+        )
+
+    def step(self, step: int, values: Mapping[str, float]) -> None:
+        """Note one training step."""
+        self._write({"step": step, **values})
+        self._scalars("train", step, values)
+        self._bar.update()
+        self._bar.set_postfix(loss=f"{values['total']:.3f}", refresh=False)
+
+    def validation(self, step: int, values: Mapping[str, float]) -> None:
+        """Note one validation."""
+        self._write({"step": step, "validation": dict(values)})
+        self._scalars("validation", step, values)
+
+    def heatmaps(self, step: int, images: Tensor, scores: Tensor) -> None:
+        """Show heat-maps, (b, c, h, w) in 0..1, in red over their images, (b, s, s, 3) uint8."""
+        size = images.shape[1:3]
+        best = torch.nn.functional.interpolate(scores.amax(dim=1, keepdim=True), size)
+        red = torch.tensor([255.0, 0.0, 0.0])[None, :, None, None]
+        shown = images.permute(0, 3, 1, 2) * (1 - best) + red * best
+        self._board.add_images("heatmap", shown.to(torch.uint8), step)
+
+    def __enter__(self) -> "RunLog":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._metrics.close()
+        self._board.close()
+        self._bar.close()
+
+    def _write(self, values: Mapping[str, object]) -> None:
+        self._metrics.write(json.dumps(values) + "\n")
+        self._metrics.flush()
+
+    def _scalars(self, group: str, step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._board.add_scalar(f"{group}/{name}", value, step)

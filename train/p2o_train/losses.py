@@ -1,0 +1,104 @@
+"""The terms of eq. 10 as functions of predictions and targets, one value per object or cell.
+
+Reductions are done once, in `total.py`; equations that the paper prints as sums over objects are
+averaged there, so that a batch's size does not change the balance.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from p2o_train.geometry import BoxTensors
+
+FOCAL_ALPHA = 2
+FOCAL_BETA = 4
+RMS_EPS = 1e-2
+"""Rounds the tip of the root in `rotation_loss`, object sizes."""
+
+
+def focal_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Return the penalty-reduced focal loss of a heat-map, divided by its objects (eq. 1).
+
+    Args:
+        logits: Before the sigmoid, (b, c, h, w).
+        target: Gaussians, 1 at centres only, same shape.
+    """
+    score = torch.sigmoid(logits)
+    center = target == 1
+    hit = (1 - score) ** FOCAL_ALPHA * F.logsigmoid(logits)
+    miss = (1 - target) ** FOCAL_BETA * score**FOCAL_ALPHA * F.logsigmoid(-logits)
+    return -torch.where(center, hit, miss).sum() / center.sum().clamp(min=1)
+
+
+def hard_shape_loss(logits: Tensor, exemplar: Tensor) -> Tensor:
+    """Return softmax cross-entropy against the nearest exemplar, (n,) (eq. 2-3).
+
+    Args:
+        logits: Of the own class's exemplars, (n, k). The paper's softmax runs over all classes;
+            ours does not, because the decoder reads the detected class's exemplars only.
+        exemplar: Index of the nearest within the class, (n,).
+    """
+    return F.cross_entropy(logits, exemplar, reduction="none")
+
+
+def soft_shape_loss(logits: Tensor, similarity: Tensor, literal: bool = False) -> Tensor:
+    """Return the soft-label loss, (n,) (eq. 4, with the targets of eq. 5).
+
+    Eq. 4 as printed has only the positive term, which large logits everywhere minimise; unless
+    `literal`, the full binary cross-entropy is taken.
+
+    Args:
+        logits: Of the own class's exemplars, (n, k).
+        similarity: Targets, (n, k), 0..1.
+        literal: Take eq. 4 as printed.
+    """
+    if literal:
+        return -(similarity * F.logsigmoid(logits)).sum(dim=1)
+    return F.binary_cross_entropy_with_logits(logits, similarity, reduction="none").sum(dim=1)
+
+
+def point_loss(
+    predicted: BoxTensors, true: BoxTensors, mean: Tensor, moment: Tensor, turns: Tensor
+) -> Tensor:
+    """Return the mean squared distance of surface points under two poses, (n,) (eq. 7).
+
+    Points are in canonical pose at true scale and enter by their moments: with
+    `A = R - R^`, `b = t - t^`, the mean of `||A x + b||^2` is `tr(A C A^T) + 2 b.A mu + b.b`.
+    The least value over the object's symmetry group counts.
+
+    Args:
+        predicted: n boxes.
+        true: n boxes.
+        mean: mu, mean surface point at true scale, (n, 3).
+        moment: C, mean outer product, (n, 3, 3).
+        turns: Symmetry group, (n, g, 3, 3).
+    """
+    A = predicted.rotation[:, None] - true.rotation[:, None] @ turns
+    b = (predicted.translation - true.translation)[:, None]
+    turned = ((A @ moment[:, None]) * A).sum(dim=(-1, -2))
+    mixed = 2 * (b * (A @ mean[:, None, :, None])[..., 0]).sum(dim=-1)
+    return (turned + mixed + (b * b).sum(dim=-1)).amin(dim=1)
+
+
+def rotation_loss(predicted: Tensor, true: Tensor, moment: Tensor, turns: Tensor) -> Tensor:
+    """Return the rotation part of eq. 7 as a length relative to the object, (n,).
+
+    For centred points eq. 7 is a sum of a rotation and a translation part. Here the former is
+    taken alone, as the root mean square over the points' own: it then weighs a mug as much as a
+    table, pulls as hard near the truth as far from it, and does not drown in depth errors.
+
+    Args:
+        predicted: Rotations, (n, 3, 3).
+        true: Rotations, (n, 3, 3).
+        moment: See `point_loss`.
+        turns: Symmetry group, (n, g, 3, 3).
+    """
+    A = predicted[:, None] - true[:, None] @ turns
+    size = moment.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+    squared = ((A @ moment[:, None]) * A).sum(dim=(-1, -2)).amin(dim=1) / size
+    return torch.sqrt(squared + RMS_EPS**2) - RMS_EPS
+
+
+def l1_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return the absolute differences summed over channels, (n,), of (n, c)."""
+    return (predicted - target).abs().sum(dim=1)

@@ -1,0 +1,46 @@
+"""Put a body and its heads together, as the config and the spec ask."""
+
+import torch
+from torch import Tensor, nn
+
+from p2o_train.config import NetworkConfig
+from p2o_train.network.heads import Cells, Heads
+from p2o_train.network.hourglass import HourglassBody
+from p2o_train.network.mobile import MobileBody
+from points2objects.spec import ModelSpec
+
+
+class PointsNetwork(nn.Module):
+    """Image in, one map per output of the spec; `heatmap` is logits."""
+
+    def __init__(self, body: MobileBody | HourglassBody, heads: Heads) -> None:
+        super().__init__()
+        self.body = body
+        self.heads = heads
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Return name -> (b, c, h / 4, w / 4), in the spec's order.
+
+        Args:
+            image: Normalised by `normalise`, (b, 3, h, w).
+        """
+        maps: dict[str, Tensor] = self.heads(self.body(image))
+        return maps
+
+    def forward_at(self, image: Tensor, cells: Cells) -> dict[str, Tensor]:
+        """Return the dense heat-map logits, and the other heads at n cells only, (n, c)."""
+        return self.heads.at(self.body(image), cells)
+
+
+def build_network(config: NetworkConfig, spec: ModelSpec) -> PointsNetwork:
+    """Make the network that the config describes, with the outputs that the spec lists."""
+    body = MobileBody(config) if config.backbone == "mobile" else HourglassBody(config)
+    heads = Heads(body.out_channels, config.head_channels, spec.outputs, config.separable_heads)
+    return PointsNetwork(body, heads)
+
+
+def normalise(images: Tensor, spec: ModelSpec) -> Tensor:
+    """Return the network's input, (b, 3, h, w) channels last, from uint8 RGB (b, h, w, 3)."""
+    mean = torch.tensor(spec.mean, device=images.device)
+    std = torch.tensor(spec.std, device=images.device)
+    return ((images.to(torch.float32) - mean) / std).permute(0, 3, 1, 2)

@@ -1,0 +1,272 @@
+"""What each output should hold for a batch of samples, and what the losses need besides."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from p2o_shapedb.database import ShapeDB
+from p2o_train.config import LossConfig
+from p2o_train.data.sample import Sample
+from p2o_train.geometry import BoxTensors, CellView
+from p2o_train.network.heads import Cells
+from points2objects.camera import Camera
+from points2objects.geometry import Box9DoF, FloatArray, IntArray
+from points2objects.place import encode_pose
+from points2objects.spec import ModelSpec
+
+MIN_OVERLAP = 0.7
+"""A box moved within the Gaussian's radius still overlaps its object so much (CornerNet)."""
+POSITIVE_SIGMA = 0.8
+"""How fast the weight of a positive cell falls with its distance from the centre's, cells."""
+UP_LEVEL_CAMERA: FloatArray = np.array([0.0, -1.0, 0.0])
+"""What the gravity head is relative to: up, seen by a camera that is held level."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """A batch: b images, n objects whose centre is on the map, m >= n positive cells.
+
+    Attributes:
+        images: (b, s, s, 3) uint8 RGB.
+        heatmap: (b, c, h, w), 0..1, 1 at centre cells only.
+        gravity: Up in the camera minus `UP_LEVEL_CAMERA`, (b, 3).
+        level_from_camera: (b, 3, 3).
+        K: Intrinsics of all images, (3, 3).
+        class_id: (n,).
+        rotation: Level frame, (n, 3, 3).
+        translation: Level frame, (n, 3).
+        scale: (n, 3).
+        symmetry: Order of the symmetry about y, (n,); 0: any angle.
+        points: Canonical surface points, (n, p, 3).
+        point_mean: Mean surface point at true scale, (n, 3).
+        point_moment: Mean outer product of the surface points at true scale, (n, 3, 3).
+        exemplar_id: Nearest exemplar, (n,), global.
+        soft_labels: Eq. 5 towards the own class's exemplars, (n, k).
+        image: Image of each cell, (m,); the first n cells are the centres, in object order.
+        row: (m,).
+        column: (m,).
+        object_id: Object of each cell, (m,).
+        weight: Of each cell, (m,); an object's cells sum to 1.
+        raw_translation: What the translation head should hold, (m, 3).
+        raw_scale: What the scale head should hold, (m, 3).
+    """
+
+    images: Tensor
+    heatmap: Tensor
+    gravity: Tensor
+    level_from_camera: Tensor
+    K: Tensor
+    class_id: Tensor
+    rotation: Tensor
+    translation: Tensor
+    scale: Tensor
+    symmetry: Tensor
+    points: Tensor
+    point_mean: Tensor
+    point_moment: Tensor
+    exemplar_id: Tensor
+    soft_labels: Tensor
+    image: Tensor
+    row: Tensor
+    column: Tensor
+    object_id: Tensor
+    weight: Tensor
+    raw_translation: Tensor
+    raw_scale: Tensor
+
+    def __len__(self) -> int:
+        return len(self.class_id)
+
+    @property
+    def cells(self) -> Cells:
+        """Positive cells, m."""
+        return Cells(self.image, self.row, self.column)
+
+    @property
+    def boxes(self) -> BoxTensors:
+        """True boxes, n."""
+        return BoxTensors(self.rotation, self.translation, self.scale)
+
+    def view(self, stride: int) -> CellView:
+        """Return how the m positive cells look into the level frame."""
+        center_px = (torch.stack([self.column, self.row], dim=1) + 0.5) * stride
+        return CellView(
+            center_px.to(self.K.dtype), self.level_from_camera[self.image], self.K, stride
+        )
+
+    def to(self, device: torch.device) -> "Targets":
+        """Move everything to a device."""
+        moved = {f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)}
+        return Targets(**moved)
+
+
+def make_targets(
+    samples: Sequence[Sample],
+    shapedb: ShapeDB,
+    spec: ModelSpec,
+    config: LossConfig,
+    rng: np.random.Generator,
+) -> Targets:
+    """Write the targets of a batch; objects whose centre is off the map are left out.
+
+    Args:
+        samples: b samples with one canonical camera (pitch and roll may differ).
+        shapedb: The database that the samples' models index.
+        spec: The model's contract.
+        config: How many positive cells and surface points.
+        rng: Picks the surface points.
+    """
+    size = spec.map_size
+    heatmap = np.zeros((len(samples), len(spec.classes), size, size), np.float32)
+    parts = [_object_part(sample, spec, config) for sample in samples]
+    for i, part in enumerate(parts):
+        for class_id, cell, radius in zip(part.class_id, part.center, part.radius, strict=True):
+            splat(heatmap[i, class_id], cell, int(radius))
+
+    first = np.cumsum([0] + [len(part.class_id) for part in parts])
+    object_id = np.concatenate(
+        [part.object_id + first[i] for i, part in enumerate(parts)]
+    )
+    image = np.concatenate([np.full(len(part.object_id), i) for i, part in enumerate(parts)])
+    cells = np.concatenate([part.cells for part in parts])
+    distance = np.concatenate([part.steps for part in parts])
+    # Centres first: the losses that want one cell an object then take the first n.
+    order = np.lexsort((object_id, distance > 0))
+    weight = np.exp(-0.5 * (distance / POSITIVE_SIGMA) ** 2)
+    weight = weight / np.bincount(object_id, weight, minlength=first[-1])[object_id]
+
+    model = np.concatenate([part.model_index for part in parts])
+    scale = np.concatenate([part.boxes.scale for part in parts])
+    surface = shapedb.points[model].astype(np.float64) * scale[:, None]
+    chosen = rng.permutation(shapedb.points.shape[1])[: config.point_count]
+    cameras = [sample.camera for sample in samples]
+    return Targets(
+        images=torch.from_numpy(np.stack([sample.image for sample in samples])),
+        heatmap=torch.from_numpy(heatmap),
+        gravity=_real([camera.up_camera - UP_LEVEL_CAMERA for camera in cameras]),
+        level_from_camera=_real([camera.level_rotation() for camera in cameras]),
+        K=_real(cameras[0].K),
+        class_id=_whole(np.concatenate([part.class_id for part in parts])),
+        rotation=_real(np.concatenate([part.boxes.rotation for part in parts])),
+        translation=_real(np.concatenate([part.boxes.translation for part in parts])),
+        scale=_real(scale),
+        symmetry=_whole(np.array([shapedb.models[i].symmetry for i in model], dtype=np.int64)),
+        points=_real(shapedb.points[model][:, chosen]),
+        point_mean=_real(surface.mean(axis=1)),
+        point_moment=_real(np.einsum("npi,npj->nij", surface, surface) / surface.shape[1]),
+        exemplar_id=_whole(shapedb.exemplar_id[model]),
+        soft_labels=_real(shapedb.soft_labels[model]),
+        image=_whole(image[order]),
+        row=_whole(cells[order, 0]),
+        column=_whole(cells[order, 1]),
+        object_id=_whole(object_id[order]),
+        weight=_real(weight[order]),
+        raw_translation=_real(np.concatenate([part.raw_translation for part in parts])[order]),
+        raw_scale=_real(np.concatenate([part.raw_scale for part in parts])[order]),
+    )
+
+
+def splat(heatmap: FloatArray, center: IntArray, radius: int) -> None:
+    """Raise a map, (h, w), in place to a Gaussian that is 1 at a cell (CenterNet's target).
+
+    The one function here that edits its argument: maps of all objects are merged by maximum.
+    """
+    height, width = heatmap.shape
+    row, column = int(center[0]), int(center[1])
+    top, bottom = max(row - radius, 0), min(row + radius + 1, height)
+    left, right = max(column - radius, 0), min(column + radius + 1, width)
+    sigma = (2 * radius + 1) / 6
+    squared = (np.arange(top, bottom)[:, None] - row) ** 2
+    squared = squared + (np.arange(left, right)[None] - column) ** 2
+    window = heatmap[top:bottom, left:right]
+    np.maximum(window, np.exp(-squared / (2 * sigma**2)), out=window, casting="same_kind")
+
+
+def gaussian_radius(size: FloatArray) -> FloatArray:
+    """Return how far a box's corners may move while its overlap stays `MIN_OVERLAP` (CornerNet).
+
+    The smallest of three cases: both corners move along, both inwards, both outwards.
+
+    Args:
+        size: Height and width of n boxes, cells, (n, 2).
+
+    Returns:
+        Radii, (n,), cells.
+    """
+    total, area, o = size.sum(axis=1), size.prod(axis=1), MIN_OVERLAP
+    along = (total - np.sqrt(total**2 - 4 * area * (1 - o) / (1 + o))) / 2
+    inwards = (total - np.sqrt(total**2 - 4 * area * (1 - o))) / 4
+    outwards = (np.sqrt((o * total) ** 2 + 4 * o * (1 - o) * area) - o * total) / (4 * o)
+    return np.asarray(np.minimum(np.minimum(along, inwards), outwards))
+
+
+@dataclass(frozen=True)
+class _ObjectPart:
+    """One image's share of the targets: n objects, m positive cells."""
+
+    boxes: Box9DoF
+    class_id: IntArray
+    model_index: IntArray
+    center: IntArray
+    radius: FloatArray
+    object_id: IntArray
+    cells: IntArray
+    steps: FloatArray
+    raw_translation: FloatArray
+    raw_scale: FloatArray
+
+
+def _object_part(sample: Sample, spec: ModelSpec, config: LossConfig) -> _ObjectPart:
+    center_px = sample.camera.project(sample.boxes.translation)
+    # NaN, behind the camera, compares false.
+    inside = ((center_px[:, :2] >= 0) & (center_px[:, :2] < spec.input_size)).all(axis=1)
+    boxes = sample.boxes[inside]
+    center = np.floor(center_px[inside, 1::-1] / spec.stride).astype(np.int64)
+    step = _steps_within(config.positive_radius)
+    cells = (center[:, None] + step).reshape(-1, 2)
+    object_id = np.repeat(np.arange(len(boxes)), len(step))
+    on_map = ((cells >= 0) & (cells < spec.map_size)).all(axis=1)
+    cells, object_id = cells[on_map], object_id[on_map]
+    raw = encode_pose(boxes[object_id], cells.astype(float), sample.camera, spec)
+    return _ObjectPart(
+        boxes=boxes,
+        class_id=sample.class_id[inside],
+        model_index=sample.model_index[inside],
+        center=center,
+        radius=np.floor(gaussian_radius(_projected_size(boxes, sample.camera) / spec.stride)),
+        object_id=object_id,
+        cells=cells,
+        steps=np.linalg.norm(np.tile(step, (len(boxes), 1))[on_map], axis=1),
+        raw_translation=raw.translation,
+        raw_scale=raw.scale,
+    )
+
+
+def _steps_within(radius: float) -> IntArray:
+    reach = np.arange(-int(radius), int(radius) + 1)
+    rows, columns = np.meshgrid(reach, reach, indexing="ij")
+    steps = np.stack([rows.ravel(), columns.ravel()], axis=1)
+    return np.asarray(steps[np.hypot(steps[:, 0], steps[:, 1]) <= radius])
+
+
+def _projected_size(boxes: Box9DoF, camera: Camera) -> FloatArray:
+    """Return height and width, px, (n, 2), of the boxes' outlines within the image.
+
+    A corner behind the camera counts as the edge of the image.
+    """
+    corners = np.nan_to_num(camera.project(boxes.corners())[..., :2], nan=0.0)
+    limit = np.array([camera.width, camera.height])
+    low = np.clip(corners.min(axis=1, initial=np.inf), 0, limit)
+    high = np.clip(corners.max(axis=1, initial=-np.inf), 0, limit)
+    return np.maximum(high - low, 1.0)[:, ::-1]
+
+
+def _real(values: object) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+
+
+def _whole(values: IntArray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.int64))

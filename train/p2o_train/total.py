@@ -1,0 +1,128 @@
+"""Eq. 10: all terms of a batch, weighted and added."""
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from p2o_train.collision import collision_loss
+from p2o_train.config import LossConfig
+from p2o_train.geometry import BoxTensors, decode_pose
+from p2o_train.losses import (
+    focal_loss,
+    hard_shape_loss,
+    l1_loss,
+    point_loss,
+    rotation_loss,
+    soft_shape_loss,
+)
+from p2o_train.symmetry import symmetry_turns
+from p2o_train.targets import Targets
+from points2objects.spec import ModelSpec, PoseEncoding
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """Unweighted terms, scalars; the names are those of their weights in `LossConfig`.
+
+    `offset`, `distance` (the RAY encoding's translation) and `gravity` are not in the paper, whose
+    scene frame needs neither.
+    """
+
+    key: Tensor
+    points: Tensor
+    scale: Tensor
+    shape: Tensor
+    collision: Tensor
+    offset: Tensor
+    distance: Tensor
+    gravity: Tensor
+
+    def total(self, config: LossConfig) -> Tensor:
+        """Return the weighted sum (eq. 10)."""
+        terms = [getattr(config, f.name) * getattr(self, f.name) for f in fields(self)]
+        return torch.stack(terms).sum()
+
+    def numbers(self) -> dict[str, float]:
+        """Return name -> value, for the log."""
+        return {f.name: float(getattr(self, f.name)) for f in fields(self)}
+
+
+def loss_terms(
+    outputs: dict[str, Tensor],
+    targets: Targets,
+    exemplar_sdf: Tensor | None,
+    spec: ModelSpec,
+    config: LossConfig,
+) -> LossTerms:
+    """Compare a batch's outputs with its targets.
+
+    Args:
+        outputs: Of `PointsNetwork.forward_at` with `targets.cells`: the heat-map's logits
+            (b, c, h, w), everything else (m, channels) at the positive cells.
+        targets: The batch.
+        exemplar_sdf: `ShapeDB.sdf`, (K, d, d, d); None while collisions do not count.
+        spec: The model's contract.
+        config: Forms of the terms.
+    """
+    n = len(targets)
+
+    def mean(per_cell: Tensor) -> Tensor:
+        return (per_cell * targets.weight).sum() / max(n, 1)
+
+    boxes = decode_pose(
+        outputs["rotation"],
+        outputs["translation"],
+        outputs["scale"],
+        targets.view(spec.stride),
+        spec.pose,
+    )
+    zero = outputs["heatmap"].sum() * 0
+    raw = outputs["translation"]
+    ray = spec.pose is PoseEncoding.RAY
+    return LossTerms(
+        key=focal_loss(outputs["heatmap"], targets.heatmap),
+        points=mean(_point_term(boxes, targets, config)),
+        scale=mean(l1_loss(outputs["scale"], targets.raw_scale)),
+        shape=mean(_shape_term(outputs["exemplar"], targets, spec, config)),
+        collision=_collision_term(boxes, targets, exemplar_sdf) / max(n, 1),
+        offset=mean(l1_loss(raw[:, :2], targets.raw_translation[:, :2])) if ray else zero,
+        distance=mean(l1_loss(raw[:, 2:], targets.raw_translation[:, 2:])) if ray else zero,
+        gravity=mean(l1_loss(outputs["gravity"], targets.gravity[targets.image])),
+    )
+
+
+def _point_term(boxes: BoxTensors, targets: Targets, config: LossConfig) -> Tensor:
+    owner = targets.object_id
+    turns = symmetry_turns(targets.symmetry)[owner]
+    moment = targets.point_moment[owner]
+    if config.point_form == "split":
+        return rotation_loss(boxes.rotation, targets.rotation[owner], moment, turns)
+    true = BoxTensors(targets.rotation[owner], targets.translation[owner], targets.scale[owner])
+    squared = point_loss(boxes, true, targets.point_mean[owner], moment, turns)
+    if not config.points_by_distance:
+        return squared
+    camera = squared.new_tensor([0.0, 1.0, 0.0])
+    return squared / (true.translation - camera).square().sum(dim=1)
+
+
+def _shape_term(
+    logits: Tensor, targets: Targets, spec: ModelSpec, config: LossConfig
+) -> Tensor:
+    owner = targets.object_id
+    k = spec.exemplars_per_class
+    first = targets.class_id[owner] * k
+    own = logits.gather(1, first[:, None] + torch.arange(k, device=logits.device))
+    if config.shape_labels == "hard":
+        return hard_shape_loss(own, targets.exemplar_id[owner] - first)
+    return soft_shape_loss(own, targets.soft_labels[owner], config.literal_soft)
+
+
+def _collision_term(boxes: BoxTensors, targets: Targets, exemplar_sdf: Tensor | None) -> Tensor:
+    if exemplar_sdf is None:
+        return boxes.translation.sum() * 0
+    n = len(targets)
+    # The first n cells are the centres.
+    centers = BoxTensors(boxes.rotation[:n], boxes.translation[:n], boxes.scale[:n])
+    sdf = exemplar_sdf[targets.exemplar_id]
+    return collision_loss(centers, targets.points, sdf, targets.image[:n]).sum()
