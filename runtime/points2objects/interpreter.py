@@ -82,7 +82,9 @@ def _read_model(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise BundleError(f"{path}: no readable model; make one with convert/to_tflite.py") from error
+        raise BundleError(
+            f"{path}: no readable model; make one with convert/to_tflite.py"
+        ) from error
 
 
 def _interpreter_factory() -> Any:

@@ -71,6 +71,13 @@ class ModelSpec:
                 f"model spec: input_size must be a multiple of stride, got {self.input_size} and "
                 f"{self.stride}"
             )
+        if not 1 < self.fov_deg < 179:
+            raise BundleError(f"model spec: fov_deg must be in 1..179, got {self.fov_deg}")
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise BundleError(
+                "model spec: mean and std must hold three numbers, std positive, got "
+                f"{list(self.mean)} and {list(self.std)}"
+            )
         if not 0 <= self.score_threshold < 1:
             raise BundleError(
                 f"model spec: score_threshold must be in 0..1, got {self.score_threshold}"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import settings
 
 from points2objects import ModelSpec
 
@@ -269,3 +270,7 @@ def bundle_folder(tmp_path: Path, spec: ModelSpec) -> Path:
     folder = tmp_path / "bundles" / "tiny"
     write_bundle(folder, spec, _write_model(spec), pack, "# Tiny\n", {"map": 0.5})
     return folder
+
+
+settings.register_profile("points2objects", derandomize=True, deadline=None)
+settings.load_profile("points2objects")

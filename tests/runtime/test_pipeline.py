@@ -1,0 +1,165 @@
+"""From a frame to a scene with a genuine small network that sees coloured spots."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from points2objects import (
+    ASSUMED_FOV_DEG,
+    UNTRACKED,
+    Camera,
+    InputError,
+    ModelSpec,
+    Reconstructor,
+    write_bundle,
+)
+from points2objects.geometry import ByteArray, FloatArray, rigid
+from points2objects.glb import decode_glb
+
+Writer = Callable[..., bytes]
+RED, BLUE, GREY = (255, 0, 0), (0, 0, 255), (124, 116, 104)
+
+
+def _camera(roll_deg: float, position: tuple[float, float, float]) -> Camera:
+    """Make a phone camera that looks 30 degrees down over a plane at 0.3 m."""
+    pitch, roll = np.radians(-30), np.radians(roll_deg)
+    down = np.array(
+        [[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]]
+    )
+    spin = np.array([[np.cos(roll), -np.sin(roll), 0], [np.sin(roll), np.cos(roll), 0], [0, 0, 1]])
+    K = np.array([[700.0, 0, 470], [0, 700, 350], [0, 0, 1]])
+    pose = rigid(np.diag([1.0, -1, -1]) @ down @ spin, np.array(position))
+    return Camera(K, 960, 720, pose, 0.3)
+
+
+def _frame(camera: Camera, spots: list[tuple[FloatArray, tuple[int, int, int]]]) -> ByteArray:
+    image = np.full((camera.height, camera.width, 3), GREY, np.uint8)
+    y, x = np.mgrid[0 : camera.height, 0 : camera.width] + 0.5
+    for pixel, color in spots:
+        image[np.hypot(x - pixel[0], y - pixel[1]) < 12] = color
+    return image
+
+
+@pytest.mark.parametrize("roll_deg", [0, 90, 180, -20])
+@pytest.mark.parametrize("quantised", [False, True])
+def test_objects_stand_where_their_spots_are_seen(
+    tmp_path: Path,
+    spec: ModelSpec,
+    write_pack: Writer,
+    write_model: Writer,
+    roll_deg: float,
+    quantised: bool,
+) -> None:
+    (tmp_path / "pack.glb").write_bytes(write_pack(spec))
+    folder = tmp_path / "bundle"
+    write_bundle(folder, spec, write_model(spec, quantised), tmp_path / "pack.glb", "")
+    camera = _camera(roll_deg, (2.0, 1.5, -1.0))
+    chair, mug = np.array([430.0, 300.0]), np.array([560.0, 390.0])
+    model = Reconstructor.load(folder)
+    scene = model(_frame(camera, [(chair, RED), (mug, BLUE)]), camera, timestamp_ns=5)
+    assert sorted(scene.labels) == ["chair", "mug"]
+    order = [scene.labels.index("chair"), scene.labels.index("mug")]
+    found = scene.detections
+    np.testing.assert_allclose(found.center[order], [chair, mug], atol=12)
+    seen = camera.project(found.boxes.translation)[:, :2]
+    np.testing.assert_allclose(seen, found.center, atol=1e-6 if not quantised else 0.1)
+    # The network says: 2 camera heights away (1.2 m each), half a camera height across.
+    np.testing.assert_allclose(scene.distance(), 2.4, rtol=0.02)
+    np.testing.assert_allclose(found.boxes.scale, 0.6, rtol=0.03)
+    assert (found.exemplar_id[order] == [1, 3]).all()
+    assert (scene.metric, scene.timestamp_ns, scene.camera) == (True, 5, camera)
+    # Objects stay upright and turn their side at the camera, however the phone is held.
+    np.testing.assert_allclose(found.boxes.rotation[:, 1], [[0, 1, 0]] * 2, atol=1e-6)
+    away = found.boxes.translation - camera.pose[:3, 3]
+    away[:, 1] = 0
+    away /= np.linalg.norm(away, axis=1, keepdims=True)
+    np.testing.assert_allclose(-found.boxes.rotation[:, :, 2], away, atol=1e-6)
+
+
+def test_tracks_follow_objects_from_other_places(bundle_folder: Path) -> None:
+    model = Reconstructor.load(bundle_folder)
+    camera = _camera(0, (2.0, 1.5, -1.0))
+    first = model(_frame(camera, [(np.array([430.0, 300]), RED)]), camera)
+    moved = _camera(90, (2.1, 1.5, -1.05))
+    pixel = moved.project(first.detections.boxes.translation[0])[:2]
+    other = np.array([560.0, 200.0])
+    second = model(_frame(moved, [(pixel, RED), (other, BLUE)]), moved)
+    assert first.track_id.tolist() == [0]
+    assert dict(zip(second.labels, second.track_id.tolist(), strict=True)) == {"chair": 0, "mug": 1}
+    model.reset()
+    assert model(_frame(camera, [(pixel, RED)]), camera).track_id.tolist() == [0]
+    untracked = Reconstructor.load(bundle_folder, track=False)
+    assert untracked(_frame(camera, [(pixel, RED)]), camera).track_id.tolist() == [UNTRACKED]
+
+
+def test_without_a_session_gravity_comes_from_the_image(bundle_folder: Path) -> None:
+    model = Reconstructor.load(bundle_folder)
+    camera = replace(_camera(0, (0, 1, 0)), world_from_camera=None, support_height=0.0)
+    scene = model(_frame(camera, [(np.array([430.0, 300]), RED)]), camera)
+    assert not scene.metric
+    assert scene.track_id.tolist() == [UNTRACKED]
+    np.testing.assert_allclose(scene.camera.pose[:3, 3], [0, 1, 0])
+    np.testing.assert_allclose(
+        scene.camera.up_camera, [0, -np.cos(np.pi / 6), -np.sin(np.pi / 6)], atol=1e-6
+    )
+    np.testing.assert_allclose(scene.distance(), 2, rtol=1e-5)
+    seen = scene.camera.project(scene.detections.boxes.translation)[:, :2]
+    np.testing.assert_allclose(seen, scene.detections.center, atol=1e-3)
+
+
+def test_without_a_camera_a_phones_field_of_view_is_assumed(bundle_folder: Path) -> None:
+    model = Reconstructor.load(bundle_folder)
+    camera = Camera.from_fov(ASSUMED_FOV_DEG, 480, 640)
+    image = _frame(camera, [(np.array([200.0, 300]), RED)])
+    scene, same = model(image), model(image, camera)
+    np.testing.assert_array_equal(scene.camera.K, camera.K)
+    np.testing.assert_array_equal(scene.detections.boxes.corners(), same.detections.boxes.corners())
+    assert len(scene) == 1
+
+
+def test_a_frame_without_objects_is_an_empty_scene_that_saves(
+    bundle_folder: Path, tmp_path: Path
+) -> None:
+    model = Reconstructor.load(bundle_folder)
+    for camera in (_camera(20, (0, 1.5, 0)), None):
+        scene = model(np.full((720, 960, 3), GREY, np.uint8), camera)
+        assert len(scene) == 0
+        scene.save_glb(tmp_path / "scene.glb")
+        scene.save_json(tmp_path / "scene.json")
+        assert decode_glb((tmp_path / "scene.glb").read_bytes(), "scene.glb").meshes == ()
+        assert json.loads((tmp_path / "scene.json").read_text())["objects"] == []
+
+
+def test_the_threshold_decides_what_counts(bundle_folder: Path) -> None:
+    camera = _camera(0, (0, 1.5, 0))
+    image = _frame(camera, [(np.array([430.0, 300]), RED)])
+    assert len(Reconstructor.load(bundle_folder, score_threshold=1.0)(image, camera)) == 0
+    assert len(Reconstructor.load(bundle_folder, score_threshold=0.0)(image, camera)) > 1
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"threads": 0}, "threads must be at least 1, got 0"),
+        ({"score_threshold": 1.5}, r"score_threshold must be in 0..1, got 1.5"),
+    ],
+)
+def test_options_out_of_range_are_refused(
+    bundle_folder: Path, options: dict[str, float], words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        Reconstructor.load(bundle_folder, **options)  # type: ignore[arg-type]
+
+
+def test_grey_and_mismatched_images_are_refused(bundle_folder: Path) -> None:
+    model = Reconstructor.load(bundle_folder)
+    with pytest.raises(InputError, match="it is grey"):
+        model(np.zeros((480, 640), np.uint8))
+    with pytest.raises(InputError, match="alpha channel"):
+        model(np.zeros((480, 640, 4), np.uint8))
+    with pytest.raises(InputError, match="image: is 640x480, but its camera is 960x720"):
+        model(np.zeros((480, 640, 3), np.uint8), _camera(0, (0, 1.5, 0)))
