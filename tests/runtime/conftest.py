@@ -193,7 +193,7 @@ class _Graph:
         return output, (scale, 0)
 
     def finish(self, inputs: dict[str, int], outputs: dict[str, int], spec_json: str) -> bytes:
-        import flatbuffers
+        import flatbuffers  # type: ignore[import-untyped,unused-ignore]
 
         def named(tensors: dict[str, int]) -> list[Any]:
             maps = []

@@ -125,7 +125,7 @@ def test_poses_printed_with_few_digits_are_made_exact() -> None:
 
 def test_a_camera_keeps_its_own_copy() -> None:
     pose = _at(FACING_MINUS_Z, (0, 1, 0))
-    camera = Camera(K.tolist(), 1920, 1440, pose)  # type: ignore[arg-type]
+    camera = Camera(K.tolist(), 1920, 1440, pose)
     pose[1, 3] = 7
     assert camera.pose[1, 3] == 1
     assert camera.K.dtype == float

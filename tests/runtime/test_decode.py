@@ -73,8 +73,8 @@ def _maps(spec: ModelSpec) -> dict[str, OutputMap]:
 
 def test_exemplars_are_chosen_within_the_detected_class(spec: ModelSpec) -> None:
     maps = _maps(spec)
-    maps["heatmap"].values[3, 5, 1] = 0.8  # type: ignore[call-overload]
-    maps["exemplar"].values[3, 5] = [9.0, 8.0, 1.0, 2.0]  # type: ignore[call-overload]
+    maps["heatmap"].values[3, 5, 1] = 0.8
+    maps["exemplar"].values[3, 5] = [9.0, 8.0, 1.0, 2.0]
     peaks = decode(maps, spec)
     assert peaks.class_id.tolist() == [1]
     assert peaks.exemplar_id.tolist() == [3]

@@ -29,7 +29,7 @@ validator.validateBytes(new Uint8Array(fs.readFileSync(process.argv[1])))
 
 
 def _tetrahedron(name: str = "chair/01") -> Mesh:
-    vertices = np.float32([[-1, -1, -1], [1, -1, 1], [-1, 1, 1], [1, 1, -1]]) / 2
+    vertices = 0.5 * np.array([[-1, -1, -1], [1, -1, 1], [-1, 1, 1], [1, 1, -1]], np.float32)
     faces = np.array([[0, 1, 2], [0, 3, 1], [0, 2, 3], [1, 3, 2]], np.uint32)
     return Mesh(vertices, unit_normals(vertices, faces), faces, (0.5, 0.25, 0.125, 1.0), name)
 
@@ -116,9 +116,14 @@ def test_written_meshes_are_read_back(tmp_path: Path) -> None:
 def test_trimesh_writes_what_we_read() -> None:
     scene = trimesh.Scene()
     box = trimesh.creation.box((1, 2, 3))
-    turned = trimesh.transformations.rotation_matrix(0.7, [1, 2, 3], point=[0, 1, 0])
+    turned = np.eye(4)
+    turned[:3, :3] = rotation_about_y(0.7)
+    turned[:3, 3] = [0, 1, 2]
     scene.add_geometry(box, node_name="box", transform=turned)
-    found = decode_glb(scene.export(file_type="glb"), "box.glb").meshes[0]
+    found = decode_glb(
+        scene.export(file_type="glb"),  # type: ignore[no-untyped-call]
+        "box.glb",
+    ).meshes[0]
     expected = trimesh.transform_points(box.vertices, turned)
     assert found.name == "box"
     np.testing.assert_allclose(found.vertices[found.faces], expected[box.faces], atol=1e-5)

@@ -26,7 +26,7 @@ def test_maps_are_the_networks_own(
     assert interpreter.quantised is quantised
     assert list(maps) == list(spec.outputs)
     heat = maps["heatmap"].real()
-    assert np.unravel_index(heat.argmax(), heat.shape) == (10, 40, 0)
+    assert [int(i) for i in np.unravel_index(heat.argmax(), heat.shape)] == [10, 40, 0]
     red = (np.array([255, 0, 0]) - spec.mean) / spec.std
     expected = 1 / (1 + np.exp(5.0 - red @ [2, -1, -1]))
     assert heat[10, 40, 0] == pytest.approx(expected, abs=0.02 if quantised else 1e-5)

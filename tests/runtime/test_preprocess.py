@@ -61,7 +61,8 @@ def _blob(camera: Camera, pixel: FloatArray, sigma: float) -> ByteArray:
 def _centroid(image: ByteArray) -> FloatArray:
     weight = image[..., 0].astype(float)
     rows, columns = np.indices(weight.shape) + 0.5
-    return np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum()
+    moments = np.array([(columns * weight).sum(), (rows * weight).sum()])
+    return np.asarray(moments / weight.sum())
 
 
 @each_camera

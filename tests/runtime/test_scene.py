@@ -21,7 +21,7 @@ CAMERA = Camera(
 
 
 def _meshes() -> tuple[Mesh, ...]:
-    vertices = np.float32([[0, 0, 0], [0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5]])
+    vertices = np.array([[0, 0, 0], [0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5]], np.float32)
     faces = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]], np.uint32)
     credit = {"model": "m", "source": "s", "licence": "CC-BY-4.0"}
     return tuple(

@@ -19,7 +19,7 @@ def test_outputs_follow_classes_and_exemplars(spec: ModelSpec) -> None:
     assert spec.map_size == 64
     assert spec.outputs["heatmap"] == 2
     assert spec.outputs["exemplar"] == 4
-    assert list(spec.outputs)[0] == "heatmap"
+    assert next(iter(spec.outputs)) == "heatmap"
 
 
 @pytest.mark.parametrize(
