@@ -1,0 +1,183 @@
+"""Environment maps: reading, spherical harmonics, specular levels and light sampling.
+
+Maps are equirectangular, (h, 2h, 3), linear; row 0 looks up, column 0 looks along -z and columns
+turn towards +x.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from points2objects.errors import InputError, check_shape
+from points2objects.geometry import FloatArray
+
+LIGHT_HEIGHT_PX = 64
+BACKDROP_HEIGHT_PX = 256
+SPECULAR_LEVELS = 6
+
+_CARRIED = Path(__file__).parent / "assets" / "environments.npz"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One environment map, normalised so that a horizontal white surface reflects about 1.
+
+    Attributes:
+        name: Where it comes from.
+        light: (64, 128, 3), for lighting; single bright pixels are capped.
+        backdrop: (h, 2h, 3), the same, sharper, for what the camera sees.
+        sun_direction: (3,), unit, towards the brightest part above the horizon.
+    """
+
+    name: str
+    light: FloatArray
+    backdrop: FloatArray
+    sun_direction: FloatArray
+
+    def __post_init__(self) -> None:
+        check_shape("light", self.light, f"{LIGHT_HEIGHT_PX} {2 * LIGHT_HEIGHT_PX} 3")
+
+
+@dataclass(frozen=True)
+class LightSet:
+    """Directional lights that stand for an environment.
+
+    Attributes:
+        directions: (l, 3), unit, towards the light.
+        irradiance: (l, 3), linear RGB on a surface that faces the light.
+    """
+
+    directions: FloatArray
+    irradiance: FloatArray
+
+
+def load_environments(folder: Path | None) -> tuple[Environment, ...]:
+    """Read the maps of a folder of EXR files, or those the project carries.
+
+    Raises:
+        InputError: The folder holds none, or the OpenEXR package is missing.
+    """
+    if folder is None:
+        with np.load(_CARRIED, allow_pickle=False) as data:
+            return tuple(make_environment(name, data[name]) for name in sorted(data.files))
+    paths = sorted(folder.glob("*.exr"))
+    if not paths:
+        raise InputError(f"{folder}: expected environment maps *.exr, found none")
+    return tuple(make_environment(path.stem, read_exr(path)) for path in paths)
+
+
+def read_exr(path: Path) -> FloatArray:
+    """Read the colour of an EXR file, (h, w, 3) float32, linear."""
+    try:
+        import OpenEXR
+    except ImportError as error:
+        raise InputError(f"{path.name}: reading EXR needs OpenEXR; pip install openexr") from error
+    with OpenEXR.File(str(path)) as file:
+        channels = file.channels()
+        for name in ("RGB", "RGBA"):
+            if name in channels:
+                pixels = np.asarray(channels[name].pixels[..., :3], np.float32)
+                return np.nan_to_num(pixels, posinf=65504.0).clip(0)
+    raise InputError(f"{path.name}: expected an RGB image, got channels {sorted(channels)}")
+
+
+def make_environment(name: str, pixels: FloatArray) -> Environment:
+    """Reduce a map to the sizes used here and normalise its brightness."""
+    light = shrink(np.asarray(pixels, np.float32), LIGHT_HEIGHT_PX)
+    backdrop = shrink(np.asarray(pixels, np.float32), BACKDROP_HEIGHT_PX)
+    directions, solid_angle = map_directions(LIGHT_HEIGHT_PX)
+    luminance = light.mean(-1)
+    above = np.where(directions[..., 1] > 0.1, luminance, 0.0)
+    brightest = directions.reshape(-1, 3)[int(above.argmax())]
+    cap = 40.0 * float((luminance * solid_angle).sum() / solid_angle.sum())
+    light = light * np.minimum(1.0, cap / np.maximum(luminance, 1e-6))[..., None]
+    up = np.maximum(directions[..., 1], 0) * solid_angle
+    gain = np.pi / max(float((light.mean(-1) * up).sum()), 1e-6)
+    return Environment(name, light * gain, backdrop * gain, brightest)
+
+
+def shrink(pixels: FloatArray, height: int) -> FloatArray:
+    """Average blocks down to a height (kept when it is small already), (height, 2 height, 3)."""
+    step = max(1, pixels.shape[0] // height)
+    rows, columns = pixels.shape[0] // step, pixels.shape[1] // step
+    blocks = pixels[: rows * step, : columns * step].reshape(rows, step, columns, step, 3)
+    return np.asarray(blocks.mean((1, 3)), dtype=np.float32)
+
+
+def map_directions(height: int) -> tuple[FloatArray, FloatArray]:
+    """Return direction (h, 2h, 3) and solid angle (h, 2h) of every pixel."""
+    polar = (np.arange(height) + 0.5) / height * np.pi
+    azimuth = (np.arange(2 * height) + 0.5) / (2 * height) * 2 * np.pi
+    polar, azimuth = (a.astype(np.float32) for a in np.meshgrid(polar, azimuth, indexing="ij"))
+    directions = np.stack(
+        [np.sin(polar) * np.sin(azimuth), np.cos(polar), -np.sin(polar) * np.cos(azimuth)], -1
+    )
+    return directions, np.sin(polar) * np.float32(np.pi / height) ** 2
+
+
+def harmonics(environment: FloatArray, turn: float) -> FloatArray:
+    """Project a map, turned about +y by `turn` radians, on 9 spherical harmonics, (9, 3)."""
+    small = shrink(environment, 32)
+    directions, solid_angle = map_directions(small.shape[0])
+    basis = _harmonic_basis(turn_about_y(directions, turn))
+    return np.einsum("hwc,hwk,hw->kc", small, basis, solid_angle).astype(np.float32)
+
+
+def turn_about_y(directions: FloatArray, turn: float) -> FloatArray:
+    """Turn directions (..., 3) about +y by radians; -z goes towards -x."""
+    x, y, z = directions[..., 0], directions[..., 1], directions[..., 2]
+    cos, sin = np.cos(turn), np.sin(turn)
+    return np.stack([cos * x + sin * z, y, cos * z - sin * x], axis=-1)
+
+
+def specular_levels(environment: FloatArray) -> list[FloatArray]:
+    """Blur a map for rising roughness at falling size; level l has (h >> l, 2h >> l, 3)."""
+    height = environment.shape[0]
+    levels = [np.asarray(environment, np.float32)]
+    for level in range(1, SPECULAR_LEVELS):
+        roughness = level / (SPECULAR_LEVELS - 1)
+        exponent = np.float32(min(2 / roughness**4 - 2 + 1e-3, 500.0))
+        source = shrink(environment, min(32 if level < 3 else 16, height))
+        toward, solid_angle = map_directions(source.shape[0])
+        directions, _ = map_directions(max(height >> level, 1))
+        cosine = np.maximum(directions.reshape(-1, 3) @ toward.reshape(-1, 3).T, 1e-6)
+        weight = np.exp(np.log(cosine) * exponent) * solid_angle.reshape(-1)
+        blurred = weight @ source.reshape(-1, 3) / weight.sum(1, keepdims=True)
+        levels.append(blurred.reshape(*directions.shape).astype(np.float32))
+    return levels
+
+
+def draw_lights(
+    environment: FloatArray, turn: float, count: int, rng: np.random.Generator
+) -> LightSet:
+    """Sample directional lights above the horizon in proportion to their share of the light."""
+    directions, solid_angle = map_directions(environment.shape[0])
+    height = directions[..., 1]
+    energy = environment.mean(-1) * solid_angle * np.sqrt(np.maximum(height, 0)) * (height > 0.03)
+    share = (energy / energy.sum()).ravel()
+    ticks = (np.arange(count) + rng.random(count)) / count
+    chosen = np.searchsorted(np.cumsum(share), ticks).clip(0, share.size - 1)
+    weight = solid_angle.ravel()[chosen] / (share[chosen] * count)
+    return LightSet(
+        turn_about_y(directions.reshape(-1, 3)[chosen], turn),
+        environment.reshape(-1, 3)[chosen] * weight[:, None],
+    )
+
+
+def _harmonic_basis(directions: FloatArray) -> FloatArray:
+    x, y, z = directions[..., 0], directions[..., 1], directions[..., 2]
+    return np.stack(
+        [
+            np.full_like(x, 0.282095),
+            0.488603 * y,
+            0.488603 * z,
+            0.488603 * x,
+            1.092548 * x * y,
+            1.092548 * y * z,
+            0.315392 * (3 * z * z - 1),
+            1.092548 * x * z,
+            0.546274 * (x * x - y * y),
+        ],
+        axis=-1,
+    )
