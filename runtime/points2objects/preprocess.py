@@ -17,6 +17,9 @@ from points2objects.errors import InputError
 from points2objects.geometry import ByteArray, FloatArray
 from points2objects.spec import ModelSpec
 
+STRIP_ROWS = 16
+"""Rows drawn at a time: few enough that what is in between stays in the processor's cache."""
+
 
 @dataclass(frozen=True)
 class CanonicalImage:
@@ -108,21 +111,26 @@ def resample(
         (size_px, size_px, 3) uint8.
     """
     height, width = image.shape[:2]
-    centers = np.arange(size_px) + 0.5
     (a, b, c), (d, e, f) = frame_from_view[:2].tolist()
-    x = (a * centers + c)[None, :] + (b * centers)[:, None]
-    y = (d * centers + f)[None, :] + (e * centers)[:, None]
-    inside = (x >= 0) & (x <= width) & (y >= 0) & (y <= height)
-    if not inside.any():
-        return np.broadcast_to(fill, (size_px, size_px, 3)).copy()
-
     # The rows of the map hold how many frame pixels one view pixel spans, whatever the turn.
     block_x, block_y = (max(1, round(float(np.hypot(*row)))) for row in ((a, b), (d, e)))
-    left, right = _seen_blocks(x, width, block_x)
-    top, bottom = _seen_blocks(y, height, block_y)
+    corners = map_pixels(frame_from_view, np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]]) * size_px)
+    left, right = _seen_blocks(corners[:, 0], width, block_x)
+    top, bottom = _seen_blocks(corners[:, 1], height, block_y)
     reduced = reduce_blocks(image[top:bottom, left:right], block_y, block_x)
-    view = _bilinear(reduced, (x - left) / block_x, (y - top) / block_y)
-    view[~inside] = fill
+    # One plane per colour: NumPy is slow on a last axis of three.
+    planes = np.ascontiguousarray(reduced.transpose(2, 0, 1)).astype(np.float32)
+
+    view = np.zeros((size_px, size_px, 3), dtype=np.uint8)
+    centers = np.arange(size_px) + 0.5
+    for first in range(0, size_px, STRIP_ROWS):
+        rows = slice(first, first + STRIP_ROWS)
+        x = (a * centers + c) + (b * centers[rows])[:, None]
+        y = (d * centers + f) + (e * centers[rows])[:, None]
+        outside = (x < 0) | (x > width) | (y < 0) | (y > height)
+        strip = _bilinear(planes, (x - left) / block_x, (y - top) / block_y)
+        strip[outside] = fill
+        view[rows] = strip
     return view
 
 
@@ -164,30 +172,31 @@ def _mean_blocks(image: ByteArray, block_y: int, block_x: int) -> ByteArray:
     return np.asarray((total + count // 2) // count, dtype=np.uint8)
 
 
-def _seen_blocks(positions: FloatArray, size: int, block: int) -> tuple[int, int]:
-    """Return the range of pixels to keep: whole blocks, one more on each side than is seen.
+def _seen_blocks(corners: FloatArray, size: int, block: int) -> tuple[int, int]:
+    """Return the range of pixels to keep along an axis: whole blocks, one more than is seen.
 
-    An affine map is extreme in the corners, so nothing else of `positions` (s, s) is looked at.
+    Args:
+        corners: Positions of the view's corners along the axis; an affine map is extreme there.
+        size: Pixels of the image along the axis.
+        block: Pixels of a block.
     """
-    corners = positions[[0, 0, -1, -1], [0, -1, 0, -1]]
     first = int(np.clip(corners.min(), 0, size)) // block - 1
     last = int(np.clip(corners.max(), 0, size)) // block + 2
     return max(0, first * block), min(size, last * block)
 
 
-def _bilinear(image: ByteArray, x: FloatArray, y: FloatArray) -> ByteArray:
-    """Sample (h, w, 3) at pixel positions (s, s); positions past the rim take the rim's colour."""
-    height, width = image.shape[:2]
+def _bilinear(planes: npt.NDArray[np.float32], x: FloatArray, y: FloatArray) -> ByteArray:
+    """Sample (3, h, w) at pixel positions (r, s); positions past the rim take the rim's colour."""
+    _, height, width = planes.shape
     x, column, next_column = _cells(x, width)
     y, row, next_row = _cells(y, height)
     corner = row * np.intp(width) + column
-    # One plane per colour: NumPy is slow on a last axis of three.
-    planes = np.ascontiguousarray(image.reshape(-1, 3).T).astype(np.float32)
-    upper, lower = planes.take(corner, axis=1), planes.take(corner + next_row * width, axis=1)
-    upper += (planes.take(corner + next_column, axis=1) - upper) * x
-    lower += (planes.take(corner + next_row * width + next_column, axis=1) - lower) * x
+    flat = planes.reshape(3, -1)
+    upper, lower = flat.take(corner, axis=1), flat.take(corner + next_row * width, axis=1)
+    upper += (flat.take(corner + next_column, axis=1) - upper) * x
+    lower += (flat.take(corner + next_row * width + next_column, axis=1) - lower) * x
     upper += (lower - upper) * y
-    return np.ascontiguousarray(np.rint(upper).astype(np.uint8).transpose(1, 2, 0))
+    return np.asarray(np.rint(upper).astype(np.uint8).transpose(1, 2, 0))
 
 
 def _cells(
