@@ -166,7 +166,9 @@ class Scene:
             )
             for index, name in enumerate(self.names())
         ]
-        owners = dict.fromkeys(str(mesh.extras.get("attribution", "")) for mesh in used)
+        owners = dict.fromkeys(
+            str(mesh.extras.get("attribution") or mesh.extras.get("source", "")) for mesh in used
+        )
         extras = {
             "points2objects": {
                 "schema": SCENE_SCHEMA,
