@@ -1,7 +1,7 @@
 # make demo | test | pipeline | bench | lint | clean. Each does its own set-up in .venv.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -qq -c constraints.txt
 BUILD := build/pipeline
 
 .DELETE_ON_ERROR:
@@ -21,14 +21,16 @@ help:
 
 # What an app needs, plus OpenCV for pictures.
 .venv/demo.stamp: .venv/pyvenv.cfg pyproject.toml constraints.txt
-	$(PIP_INSTALL) -e '.[demo]'
+	@echo "installing what the demo needs into .venv"
+	@$(PIP_INSTALL) -e '.[demo]'
 	@touch $@
 
 # Torch first and by its exact version, so that an index with a CPU-only build can supply it.
 .venv/full.stamp: .venv/pyvenv.cfg pyproject.toml constraints.txt
-	$(PIP_INSTALL) torch==2.13.0
-	$(PIP_INSTALL) -e '.[convert,demo,dev]'
-	$(PIP_INSTALL) --no-deps --ignore-requires-python onnx2tf==2.6.9
+	@echo "installing everything into .venv: a few minutes the first time"
+	@$(PIP_INSTALL) torch==2.13.0
+	@$(PIP_INSTALL) -e '.[convert,demo,dev]'
+	@$(PIP_INSTALL) --no-deps --ignore-requires-python onnx2tf==2.6.9
 	@touch $@ .venv/demo.stamp
 
 demo: .venv/demo.stamp
