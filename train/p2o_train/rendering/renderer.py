@@ -338,16 +338,20 @@ class Renderer:
         gl.viewport = (0, 0, size, size)
         _set(self._mask, clip_from_level=project)
         for start in range(0, len(objects), 4):
-            self._mask_buffer.color_mask = (True, True, True, True)
+            self._write_channels((True, True, True, True))
             self._mask_buffer.clear(0, 0, 0, 0)
             for channel, drawable in enumerate(objects[start : start + 4]):
-                self._mask_buffer.color_mask = tuple(k == channel for k in range(4))
+                self._write_channels(tuple(k == channel for k in range(4)))
                 _set(self._mask, level_from_mesh=drawable.box.matrix())
                 self._uploaded(drawable).mask.render()
             data = np.frombuffer(self._mask_buffer.read(components=4), np.uint8)
             masks.append(data.reshape(size, size, 4)[::-1] > 0)
-        self._mask_buffer.color_mask = (True, True, True, True)
+        self._write_channels((True, True, True, True))
         return np.concatenate(masks, axis=-1)[..., : len(objects)]
+
+    def _write_channels(self, channels: tuple[bool, ...]) -> None:
+        self._mask_buffer.color_mask = channels
+        self._mask_buffer.use()  # A bound buffer takes over a new mask only when bound again.
 
 
 class _Uploaded:
