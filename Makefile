@@ -68,7 +68,8 @@ pipeline: renderer
 
 bench: .venv/full.stamp
 	@mkdir -p build/bench
-	set -e; for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script; done
+	$(BIN)/python tests/benchmarks/bench_runtime.py --image demo/frames/armchair.jpg --out build/bench/runtime.json
+	$(BIN)/python tests/benchmarks/bench_formats.py --out build/bench/formats.json
 	@echo "open build/bench/*.json"
 
 clean:
