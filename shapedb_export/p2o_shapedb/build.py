@@ -5,8 +5,10 @@ import itertools
 import json
 import logging
 import multiprocessing
+import os
 import shutil
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -17,15 +19,15 @@ from pathlib import Path
 import numpy as np
 
 from p2o_shapedb import procedural
-from p2o_shapedb.canonical import canonicalise, surface_points
+from p2o_shapedb.canonical import Canonical, canonicalise, surface_points
 from p2o_shapedb.cluster import cluster_class, soft_labels, soft_radius
 from p2o_shapedb.command import atomic_path, refuse_existing
 from p2o_shapedb.config import BuildConfig
 from p2o_shapedb.database import SURFACE_POINTS, CanonicalMesh, ModelEntry, ShapeDB, mesh_path
 from p2o_shapedb.meshes import CadFile, RawMesh, clean, find_cad, load_mesh
 from p2o_shapedb.overrides import Override, read_overrides
-from p2o_shapedb.sdf import OPEN_POLICY, OpenPolicy, signed_distance
-from p2o_shapedb.symmetry import measure_symmetry
+from p2o_shapedb.sdf import OPEN_POLICY, OpenPolicy, SignedDistance, signed_distance
+from p2o_shapedb.symmetry import Symmetry, measure_symmetry
 from points2objects.errors import InputError
 from points2objects.geometry import FloatArray
 
@@ -33,6 +35,9 @@ log = logging.getLogger(__name__)
 
 PIPELINE_VERSION = 1
 """Raise it when a model's record would come out differently; it invalidates cached records."""
+
+FRONT_RATIO = 1.02
+"""A shape that looks the same from both sides is turned if it is deeper than wide by this."""
 
 PROCEDURAL_SOURCE = "points2objects procedural"
 PROCEDURAL_LICENCE = "same as points2objects"
@@ -207,7 +212,7 @@ def _run(jobs: list[Job], cache: Path, workers: int) -> Iterator[_Outcome]:
                 yield outcome
             return
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        with ProcessPoolExecutor(workers, context, _end_with_parent) as pool:
             try:
                 for outcome in pool.map(_process, tasks, chunksize=4):
                     bar.update()
@@ -215,6 +220,18 @@ def _run(jobs: list[Job], cache: Path, workers: int) -> Iterator[_Outcome]:
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+
+
+def _end_with_parent() -> None:
+    """Make a worker end when the process that started it is gone, however it ended."""
+
+    def watch() -> None:
+        parent = multiprocessing.parent_process()
+        if parent:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _process(task: tuple[Job, Path]) -> _Outcome:
@@ -240,7 +257,35 @@ def process_model(job: Job) -> tuple[Record, CanonicalMesh]:
     Raises:
         InputError: The mesh cannot be used.
     """
-    canonical = canonicalise(job.load(), job.turn_deg)
+    raw = job.load()
+    found = _measure(job, raw, job.turn_deg)
+    x, _, z = found.canonical.extent_m
+    if found.symmetry.order == 2 and z > FRONT_RATIO * x:
+        # Two fronts are equally good, so all such shapes take the one across their long side.
+        found = _measure(job, raw, job.turn_deg + 90.0)
+    record = Record(
+        sdf=found.sdf.grid,
+        points=found.points[::4].astype(np.float32),
+        extent_m=found.canonical.extent_m,
+        symmetry=found.symmetry.order,
+        mirror_axis=found.symmetry.mirror_axis,
+        method=found.sdf.method,
+        seconds=found.seconds,
+    )
+    return record, found.canonical.mesh
+
+
+@dataclass(frozen=True)
+class _Measured:
+    canonical: Canonical
+    sdf: SignedDistance
+    points: FloatArray
+    symmetry: Symmetry
+    seconds: float
+
+
+def _measure(job: Job, raw: RawMesh, turn_deg: float) -> _Measured:
+    canonical = canonicalise(raw, turn_deg)
     if canonical.extent_m.max() > job.max_extent:
         raise InputError(
             f"{job.file.path if job.file else job.id}: is {canonical.extent_m.max():.3g} m long, "
@@ -252,17 +297,7 @@ def process_model(job: Job) -> tuple[Record, CanonicalMesh]:
     seconds = time.perf_counter() - start
     rng = np.random.default_rng(int(hashlib.sha256(job.id.encode()).hexdigest()[:16], 16))
     points = surface_points(canonical, sdf.grid, 4 * SURFACE_POINTS, rng)
-    symmetry = measure_symmetry(canonical, points)
-    record = Record(
-        sdf=sdf.grid,
-        points=points[::4].astype(np.float32),
-        extent_m=canonical.extent_m,
-        symmetry=symmetry.order,
-        mirror_axis=symmetry.mirror_axis,
-        method=sdf.method,
-        seconds=seconds,
-    )
-    return record, canonical.mesh
+    return _Measured(canonical, sdf, points, measure_symmetry(canonical, points), seconds)
 
 
 def _read_record(folder: Path) -> Record:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from tyro.conf import Positional
+
 from p2o_shapedb.database import CLASSES
 from points2objects.errors import InputError
 
@@ -56,6 +58,8 @@ class BuildConfig:
 class PackConfig:
     """Options of `export_pack.py`."""
 
+    shapedb: Positional[Path]
+    """Folder of the database."""
     out: Path = Path("exemplars.glb")
     """GLB to write."""
     triangles: int = 500

@@ -20,14 +20,14 @@ BoolArray = npt.NDArray[np.bool_]
 CHECK_SIZE = 64
 """Cells per side on which the three axes are compared."""
 
-SHELL_SIZE = 128
-"""Cells per side of the flood fill: its walls are one cell thick."""
+FLOOD_SIZE = 64
+"""Cells per side of the flood fill that tells what an open sheet encloses."""
 
 
 class OpenPolicy(str, Enum):
     """What the inside of an open mesh is.
 
-    SHELL: its sheet, one fine cell thick, and what that encloses. Keeps the cavity of a mug.
+    SHELL: what a flood from outside cannot reach. Keeps the cavity of a mug.
     FILL: where the winding number exceeds one half. Keeps furniture solid whose floor is missing.
     """
 
@@ -36,7 +36,6 @@ class OpenPolicy(str, Enum):
 
 
 OPEN_POLICY = {
-    "bottle": OpenPolicy.SHELL,
     "bowl": OpenPolicy.SHELL,
     "mug": OpenPolicy.SHELL,
 }
@@ -83,7 +82,8 @@ def signed_distance(
         inside = inside_by_winding_number(vertices, faces, size)
         if inside.mean() > 1e-3:
             return _with_sign(vertices, faces, inside, "fill", disagreement)
-    return SignedDistance(shell_distance(vertices, faces, size), "shell", disagreement)
+    inside = inside_by_flood(vertices, faces, size)
+    return _with_sign(vertices, faces, inside, "shell", disagreement)
 
 
 def cell_centers(size: int) -> FloatArray:
@@ -157,22 +157,22 @@ def inside_by_winding_number(vertices: FloatArray, faces: IntArray, size: int) -
     return np.abs(np.asarray(winding)).reshape(size, size, size) > 0.5
 
 
-def shell_distance(vertices: FloatArray, faces: IntArray, size: int) -> FloatArray:
-    """Return the signed distance, (size, size, size), of a mesh's sheet and what it encloses."""
+def inside_by_flood(vertices: FloatArray, faces: IntArray, size: int) -> BoolArray:
+    """Tell which cell centres a flood from outside does not reach, (size, size, size).
+
+    Close to the sheet, where the flood's coarse cells cannot tell, the winding number decides.
+    """
     from scipy import ndimage
 
-    fine = SHELL_SIZE
-    sheet = np.pad(_touched_cells(vertices, faces, fine), 1)
-    labels, _ = ndimage.label(~sheet)
-    solid = (labels != labels[0, 0, 0])[1:-1, 1:-1, 1:-1]
-    # Distances between cell centres, moved by half a cell to the faces between them.
-    outside = np.maximum(ndimage.distance_transform_edt(~solid) - 0.5, 0.0)
-    inside = np.maximum(ndimage.distance_transform_edt(np.pad(solid, 1)) - 0.5, 0.0)
-    distance = (outside - inside[1:-1, 1:-1, 1:-1]) / fine
-    step = fine // size
-    middle = [slice(step // 2 - 1 + i, None, step) for i in range(2)]
-    corners = [distance[x, y, z] for x in middle for y in middle for z in middle]
-    return np.mean(corners, axis=0, dtype=float).astype(np.float32)
+    sheet = touched_cells(vertices, faces, FLOOD_SIZE)
+    labels, _ = ndimage.label(~np.pad(sheet, 1))
+    enclosed = (labels != labels[0, 0, 0])[1:-1, 1:-1, 1:-1]
+    nearest = ((np.arange(size) + 0.5) * FLOOD_SIZE / size).astype(int)
+    cells = np.ix_(nearest, nearest, nearest)
+    near_sheet = ndimage.binary_dilation(sheet)[cells]
+    return np.where(
+        near_sheet, inside_by_winding_number(vertices, faces, size), enclosed[cells]
+    ).astype(bool)
 
 
 def _with_sign(
@@ -227,7 +227,7 @@ def _oriented(vertices: FloatArray, faces: IntArray) -> IntArray:
     return np.where((volume < 0)[piece][:, None], turned[:, ::-1], turned)
 
 
-def _touched_cells(vertices: FloatArray, faces: IntArray, size: int) -> BoolArray:
+def touched_cells(vertices: FloatArray, faces: IntArray, size: int) -> BoolArray:
     """Mark the cells that any triangle touches, by sampling it at under half a cell's spacing."""
     corners = np.asarray(vertices, float)[faces]
     edge = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
@@ -238,7 +238,7 @@ def _touched_cells(vertices: FloatArray, faces: IntArray, size: int) -> BoolArra
         keep = i + j <= split
         weights = np.stack([i[keep], j[keep], split - i[keep] - j[keep]], axis=-1) / split
         for some in np.array_split(corners[splits == split], 1 + (splits == split).sum() // 2000):
-            points = np.einsum("pw,twc->tpc", weights, some).reshape(-1, 3)
+            points = (weights @ some).reshape(-1, 3)
             cells = np.clip(((points + 0.5) * size).astype(int), 0, size - 1)
             touched[cells[:, 0], cells[:, 1], cells[:, 2]] = True
     return touched
