@@ -54,6 +54,16 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def other_shapedb(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a database of the same size made from other CAD."""
+    return made(
+        "shapedb_export/build_db.py",
+        tmp_path_factory.mktemp("other") / "shapedb",
+        *("--procedural", 4, "--exemplars-per-class", 2, "--seed", 1),
+    )
+
+
 def test_bundle_holds_the_database_it_was_trained_on(chain: Path) -> None:
     bundle = Bundle.load(chain / "bundle")
     pack = ExemplarPack.load(chain / "exemplars.glb")
@@ -85,30 +95,22 @@ def test_run_and_bundle_are_scored_by_the_same_command(chain: Path) -> None:
         assert "mAP" in done.stdout
 
 
-def test_pack_of_another_database_is_refused(chain: Path, tmp_path: Path) -> None:
-    other = made(
-        "shapedb_export/build_db.py",
-        tmp_path / "shapedb",
-        *("--procedural", 4, "--exemplars-per-class", 2, "--seed", 1),
-    )
+def test_pack_of_another_database_is_refused(
+    chain: Path, other_shapedb: Path, tmp_path: Path
+) -> None:
     mixed = tmp_path / "mixed"
     shutil.copytree(chain / "bundle", mixed)
     (mixed / "exemplars.glb").unlink()
-    made("shapedb_export/export_pack.py", mixed / "exemplars.glb", other)
+    made("shapedb_export/export_pack.py", mixed / "exemplars.glb", other_shapedb)
     done = run("demo/camera.py", "--source", FRAME, "--bundle", mixed, "--out", tmp_path / "out")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: exemplars.glb: ")
 
 
-def test_dataset_of_another_database_is_refused(chain: Path, tmp_path: Path) -> None:
-    other = made(
-        "shapedb_export/build_db.py",
-        tmp_path / "shapedb",
-        *("--procedural", 4, "--exemplars-per-class", 2, "--seed", 2),
-    )
-    done = run(
-        "train/run.py",
-        *("--shapedb", other, "--dataset", chain / "dataset", "--out", tmp_path / "run"),
-    )
+def test_dataset_of_another_database_is_refused(
+    chain: Path, other_shapedb: Path, tmp_path: Path
+) -> None:
+    sources = ("--shapedb", other_shapedb, "--dataset", chain / "dataset")
+    done = run("train/run.py", *sources, "--out", tmp_path / "run")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: ")
