@@ -179,6 +179,8 @@ def _render(config: MakeConfig, jobs: list[ShardJob]) -> None:
     if not jobs:
         return
     workers = min(config.workers or len(os.sched_getaffinity(0)), len(jobs))
+    for name in ("LP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = "1"  # The workers inherit it before they load anything.
     # Not forked: an OpenGL context does not survive that.
     context = multiprocessing.get_context("spawn")
     done: Synchronized[int] = context.Value("q", 0)
@@ -200,8 +202,6 @@ _worker: dict[str, Any] = {}
 
 
 def _start_worker(config: MakeConfig, done: "Synchronized[int]") -> None:
-    for name in ("LP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = "1"
     _worker.update(config=config, done=done, shapedb=ShapeDB.load(config.shapedb))
 
 

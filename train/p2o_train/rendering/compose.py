@@ -19,6 +19,7 @@ from p2o_train.rendering.textures import TextureLibrary
 from points2objects.geometry import Box9DoF, ByteArray, FloatArray, rotation_about_y
 
 PHOTO_CROP_PX = 256
+TABLE_HEIGHT_M = 0.74
 GLASS_CHANCE = {"bottle": 0.25, "bowl": 0.1, "mug": 0.04, "table": 0.03}
 OBJECT_COUNT_CHANCES = (0.22, 0.28, 0.26, 0.2, 0.04)
 
@@ -100,10 +101,9 @@ def compose(rng: np.random.Generator, draft: Draft, stock: Stock, size_px: int) 
     if behind == "photo":
         drawables += [_ground(rng, stock, layout, catcher=True)]
     elif layout.kind == "tabletop" and rng.random() < 0.6:
-        drawables += _table_top(rng, stock, layout, draft.layout.viewpoint.height)
+        drawables += _table_top(rng, stock, layout)
         if behind == "room":
-            floor = -0.74 / draft.layout.viewpoint.height
-            drawables += _walls(rng, stock, layout, floor, photo is not None)
+            drawables += _walls(rng, stock, layout, -TABLE_HEIGHT_M * layout.metre, photo is not None)
     else:
         drawables += [_ground(rng, stock, layout, catcher=False)]
         if behind == "room":
@@ -114,7 +114,7 @@ def compose(rng: np.random.Generator, draft: Draft, stock: Stock, size_px: int) 
         lighting.sun_irradiance.mean() * max(lighting.sun_direction[1], 0.0)
     )
     white_balance = np.exp(rng.normal(0, 0.07, 3))
-    exposure = rng.uniform(0.55, 1.35) * np.pi / max(total, 0.5) * white_balance
+    exposure = rng.uniform(0.45, 1.15) * np.pi / max(total, 0.5) * white_balance
     return RenderScene(
         camera=layout.viewpoint.camera(size_px),
         drawables=tuple(drawables),
@@ -155,14 +155,14 @@ def _ground(
     return replace(ground, catcher=catcher)
 
 
-def _table_top(
-    rng: np.random.Generator, stock: Stock, layout: Layout, unit_m: float
-) -> list[Drawable]:
+def _table_top(rng: np.random.Generator, stock: Stock, layout: Layout) -> list[Drawable]:
     """A board under all objects, and a floor below it."""
-    low, high = _bounds(layout, [s for s in (*layout.objects, *layout.clutter)])
-    low = low - rng.uniform(0.03, 0.8, 2) / unit_m
-    high = high + rng.uniform(0.03, 0.8, 2) / unit_m
-    thickness = rng.uniform(0.015, 0.06) / unit_m
+    low, high = _bounds(layout, [*layout.objects, *layout.clutter])
+    low = low - rng.uniform(0.03, 0.8, 2) * layout.metre
+    high = high + rng.uniform(0.03, 0.8, 2) * layout.metre
+    short = np.maximum(0.5 * layout.metre - (high - low), 0) / 2
+    low, high = low - short, high + short
+    thickness = rng.uniform(0.015, 0.06) * layout.metre
     material = draw_surface_material(rng, stock.textures, period=0.8, plain=0.25)
     middle = _from_room((low + high) / 2, layout.room_yaw)
     board = _surface(
@@ -170,7 +170,7 @@ def _table_top(
         np.array([high[0] - low[0], thickness, high[1] - low[1]]), layout.room_yaw, material,
     )  # fmt: skip
     floor = _ground(rng, stock, layout, catcher=False)
-    below = floor.box.translation - [0, 0.74 / unit_m, 0]
+    below = floor.box.translation - [0, TABLE_HEIGHT_M * layout.metre, 0]
     return [board, replace(floor, box=replace(floor.box, translation=below))]
 
 

@@ -79,6 +79,7 @@ class Layout:
     Attributes:
         kind: "floor", "tabletop" or "mixed".
         room_yaw: Direction that furniture and walls line up with, radians.
+        metre: A metre in the layout's unit of length.
     """
 
     kind: str
@@ -86,6 +87,7 @@ class Layout:
     objects: tuple[Standing, ...]
     clutter: tuple[Standing, ...]
     room_yaw: float
+    metre: float = 1.0
 
     def scaled(self, factor: float) -> "Layout":
         """Return the same scene `factor` times as large: the same picture and label."""
@@ -97,8 +99,9 @@ class Layout:
 
         viewpoint = replace(self.viewpoint, height=self.viewpoint.height * factor)
         return replace(
-            self, viewpoint=viewpoint, objects=grow(self.objects), clutter=grow(self.clutter)
-        )
+            self, viewpoint=viewpoint, objects=grow(self.objects), clutter=grow(self.clutter),
+            metre=self.metre * factor,
+        )  # fmt: skip
 
 
 def footprints_overlap(a: Standing, b: Standing, gap: float = 0.0) -> bool:
@@ -117,7 +120,7 @@ def draw_viewpoint(rng: np.random.Generator, kind: str) -> tuple[Viewpoint, Floa
     """Draw a phone's viewpoint and the point on the plane it looks at, (x, z)."""
     spans = {
         "floor": ((0.9, 1.9), (5, 55), (1.2, 5.2), 0.35),
-        "tabletop": ((0.15, 0.8), (8, 60), (0.2, 1.3), 0.06),
+        "tabletop": ((0.15, 0.8), (8, 60), (0.2, 1.1), 0.06),
         "mixed": ((0.4, 1.3), (10, 55), (0.5, 2.4), 0.15),
     }
     (low, high), (flat, steep), (near, far), aim = spans[kind]

@@ -82,6 +82,11 @@ class Renderer:
 
     def render(self, scene: RenderScene) -> Picture:
         """Draw a scene."""
+        # A process may hold several contexts; only the current one obeys.
+        with self._gl:
+            return self._render(scene)
+
+    def _render(self, scene: RenderScene) -> Picture:
         reach = shadow_reach(scene.drawables)
         eye = scene.camera.pose[:3, 3]
         owner = self._draw_geometry(scene, eye)
