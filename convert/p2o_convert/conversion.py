@@ -23,6 +23,7 @@ from p2o_convert.tflite_export import export_tflite
 from p2o_shapedb.command import atomic_path
 from p2o_shapedb.database import ShapeDB
 from p2o_train.predictors import torch_predictor
+from points2objects.bundle import EXEMPLARS, write_bundle
 from points2objects.errors import BundleError
 from points2objects.spec import ModelSpec
 
@@ -67,6 +68,7 @@ def convert(config: ConvertConfig) -> ConversionReport:
         ConversionError: A step broke its limit; the report then lies beside where the bundle
             would have been.
     """
+    from p2o_shapedb.pack import write_pack
     from p2o_train.checkpoint import load_network
 
     digest = fingerprint(config)
@@ -76,6 +78,7 @@ def convert(config: ConvertConfig) -> ConversionReport:
     stages_folder = config.out.with_name(config.out.name + ".stages")
     with atomic_path(stages_folder, overwrite=True) as folder:
         folder.mkdir()
+        write_pack(shapedb, folder / EXEMPLARS)
         models = make_models(config, run.network, run.spec, calibration, folder)
         steps = measure_steps(config, models, calibration)
         scores = {} if first_broken(steps) else score(config, models, shapedb)
@@ -94,7 +97,7 @@ def convert(config: ConvertConfig) -> ConversionReport:
         )
         write_report(report, folder)
         if first_broken(steps) is None:
-            _write_bundle(config, models, shapedb, report)
+            _write_bundle(config, models, shapedb, folder / EXEMPLARS, report)
     if first_broken(steps) is not None:
         raise ConversionError(f"{verdict(report.steps)} See {stages_folder / 'report.md'}")
     return report
@@ -183,15 +186,14 @@ def write_report(report: ConversionReport, folder: Path) -> None:
 
 
 def _write_bundle(
-    config: ConvertConfig, models: Models, shapedb: ShapeDB, report: ConversionReport
+    config: ConvertConfig,
+    models: Models,
+    shapedb: ShapeDB,
+    exemplars: Path,
+    report: ConversionReport,
 ) -> None:
-    from p2o_shapedb.pack import export_pack
-    from points2objects.bundle import write_bundle
-
     extra = {"conversion": json.loads(report.to_json())}
     card = model_card(models.spec, shapedb, report)
     with atomic_path(config.out, config.overwrite) as folder:
-        with atomic_path(folder.with_name(folder.name + ".glb")) as pack:
-            export_pack(shapedb, pack)
-            write_bundle(folder, models.spec, models.shipped, pack, card, extra)
+        write_bundle(folder, models.spec, models.shipped, exemplars, card, extra)
         write_report(report, folder)

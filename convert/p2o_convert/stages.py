@@ -16,8 +16,13 @@ from points2objects.spec import ModelSpec
 from points2objects.tensors import OutputMap, OutputMaps
 
 
-def onnx_predictor(path: Path, spec: ModelSpec) -> Predictor:
+def onnx_predictor(path: Path, spec: ModelSpec, threads: int = 0) -> Predictor:
     """Run an ONNX file in onnxruntime.
+
+    Args:
+        path: The file.
+        spec: The model's contract.
+        threads: CPU threads; all cores when 0.
 
     Raises:
         InputError: It is not readable, or its outputs are not the spec's.
@@ -29,8 +34,12 @@ def onnx_predictor(path: Path, spec: ModelSpec) -> Predictor:
     if have != names:
         raise InputError(f"{path}: expected the outputs {names}, got {have}")
     onnxruntime.disable_telemetry_events()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
     with quiet("onnxruntime"):
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
 
     def predict(image: ByteArray) -> OutputMaps:
         feed = {INPUT: normalise(image, spec).transpose(0, 3, 1, 2)}

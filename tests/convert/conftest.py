@@ -1,7 +1,6 @@
 """A small random network with the real one's operators, converted once for all tests."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -9,15 +8,10 @@ import pytest
 from points2objects.geometry import ByteArray
 from points2objects.spec import ModelSpec
 
+if TYPE_CHECKING:
+    from torch import nn
 
-@dataclass(frozen=True)
-class Converted:
-    """Every stage of the small network."""
-
-    network: "torch.nn.Module"  # noqa: F821
-    onnx: Path
-    float32: bytes
-    int8: bytes
+    from p2o_convert.conversion import Models
 
 
 @pytest.fixture(scope="session")
@@ -38,11 +32,10 @@ def images(spec: ModelSpec) -> ByteArray:
 
 
 @pytest.fixture(scope="session")
-def network(spec: ModelSpec) -> "torch.nn.Module":  # noqa: F821
+def network(spec: ModelSpec) -> "nn.Module":
     """The network: uneven padding, depthwise, residual sum, bilinear growth, a head per output."""
     import torch
     from torch import Tensor, nn
-    from torch.nn import functional as F
 
     class Tiny(nn.Module):
         def __init__(self) -> None:
@@ -55,11 +48,13 @@ def network(spec: ModelSpec) -> "torch.nn.Module":  # noqa: F821
             self.heads = nn.ModuleDict({n: nn.Conv2d(16, c, 1) for n, c in spec.outputs.items()})
 
         def forward(self, image: Tensor) -> dict[str, Tensor]:
-            x = F.relu6(self.norm(self.stem(F.pad(image, (0, 1, 0, 1)))))
-            fine = F.relu6(self.wide(self.down(x)))
-            coarse = F.relu6(self.deep(fine))
-            grown = F.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
-            features = F.relu(grown + fine)
+            x = nn.functional.relu6(self.norm(self.stem(nn.functional.pad(image, (0, 1, 0, 1)))))
+            fine = nn.functional.relu6(self.wide(self.down(x)))
+            coarse = nn.functional.relu6(self.deep(fine))
+            grown = nn.functional.interpolate(
+                coarse, scale_factor=2.0, mode="bilinear", align_corners=False
+            )
+            features = nn.functional.relu(grown + fine)
             return {name: head(features) for name, head in self.heads.items()}
 
     with torch.random.fork_rng():
@@ -69,12 +64,13 @@ def network(spec: ModelSpec) -> "torch.nn.Module":  # noqa: F821
 
 @pytest.fixture(scope="session")
 def converted(
-    network: "torch.nn.Module",  # noqa: F821
+    network: "nn.Module",
     spec: ModelSpec,
     images: ByteArray,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Converted:
+) -> "Models":
     """The network as ONNX, float TFLite and int8 TFLite."""
+    from p2o_convert.conversion import Models
     from p2o_convert.onnx_export import export_onnx
     from p2o_convert.quantise import quantise
     from p2o_convert.tflite_export import export_tflite
@@ -82,4 +78,4 @@ def converted(
     path = tmp_path_factory.mktemp("converted") / "model.onnx"
     export_onnx(network, spec, path)
     float32 = export_tflite(path, spec)
-    return Converted(network, path, float32, quantise(float32, images, spec))
+    return Models(network, spec, path, float32, quantise(float32, images, spec))

@@ -1,0 +1,257 @@
+"""The whole command on a small chain of files: database, dataset, run."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from p2o_convert.config import ConvertConfig
+from points2objects.bundle import Bundle
+from points2objects.errors import BundleError, InputError
+from points2objects.geometry import Box9DoF
+from points2objects.spec import ModelSpec
+
+pytestmark = pytest.mark.convert
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Folders of one small chain, and the options that name them."""
+
+    folder: Path
+
+    def options(self, out: str, run: str = "run") -> list[str]:
+        return [
+            str(self.folder / run),
+            *("--out", str(self.folder / out)),
+            *("--shapedb", str(self.folder / "shapedb")),
+            *("--dataset", str(self.folder / "dataset")),
+            *("--calibration-images", "16", "--parity-images", "2", "--threads", "1"),
+        ]
+
+
+def command(script: str, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "convert" / script), *options],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def write_database(folder: Path, seed: int) -> str:
+    """Save a database of two classes with one noisy box each; return its digest."""
+    from p2o_shapedb.database import CanonicalMesh, ModelEntry, ShapeDB, mesh_path
+
+    rng = np.random.default_rng(seed)
+    corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]) - 0.5
+    quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
+    faces = np.array([t for a, b, c, d in quads for t in ((a, b, c), (a, c, d))], np.int32)
+    classes = ("mug", "sofa")
+    models = tuple(
+        ModelEntry(f"{c}/box", c, "train", "made up", "CC0-1.0", "Nobody", True, (1, 1, 1), 4, 0)
+        for c in classes
+    )
+    database = ShapeDB(
+        classes=classes,
+        exemplars_per_class=1,
+        models=models,
+        sdf=rng.normal(size=(2, 32, 32, 32)).astype(np.float32),
+        points=rng.uniform(-0.5, 0.5, (2, 512, 3)).astype(np.float32),
+        exemplar_id=np.arange(2),
+        exemplar_model=np.arange(2),
+        soft_labels=np.ones((2, 1), np.float32),
+        soft_radius=np.ones(2, np.float32),
+    )
+    database.save(folder)
+    for model in models:
+        path = mesh_path(folder, model.id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        grey = np.full((8, 3), 128, np.uint8)
+        CanonicalMesh(corners.astype(np.float32), faces, grey, has_color=False).save(path)
+    return database.digest
+
+
+def write_dataset(folder: Path, shapedb_folder: Path) -> None:
+    """Save a dataset of noise: 16 training and 3 validation pictures."""
+    from p2o_shapedb.database import ShapeDB
+    from p2o_train.data.sample import Sample
+    from p2o_train.data.shards import (
+        SCHEMA_VERSION,
+        describe_shard,
+        shard_name,
+        write_manifest,
+        write_shard,
+    )
+    from points2objects.camera import Camera
+
+    shapedb = ShapeDB.load(shapedb_folder)
+    rng = np.random.default_rng(5)
+    camera = Camera.from_fov(60.0, 256, 256).with_gravity(np.array([0.0, -1.0, -0.3]))
+
+    def sample() -> Sample:
+        image = rng.integers(0, 256, (8, 8, 3)).astype(np.uint8).repeat(32, 0).repeat(32, 1)
+        box = Box9DoF(np.eye(3)[None], np.array([[0.0, 0.2, -2.0]]), np.full((1, 3), 0.4))
+        one = np.ones(1, np.int64)
+        return Sample(image, camera, box, one, one, np.ones(1), np.zeros(1, bool))
+
+    splits = {}
+    for split, count in (("train", 16), ("val", 3)):
+        (folder / split).mkdir(parents=True)
+        path = folder / split / shard_name(0)
+        write_shard(path, [sample() for _ in range(count)], shapedb)
+        splits[split] = [describe_shard(path)]
+    plan = {"schema": SCHEMA_VERSION, "shapedb_digest": shapedb.digest}
+    write_manifest(folder, plan, splits)
+
+
+def write_run(folder: Path, digest: str) -> None:
+    """Save an untrained network as `train/run.py` does."""
+    import torch
+
+    from p2o_train.checkpoint import BEST, CONFIG, SPEC
+    from p2o_train.config import NetworkConfig, TrainConfig
+    from p2o_train.network.build import build_network
+
+    spec = ModelSpec("tiny", ("mug", "sofa"), 1, digest)
+    network = NetworkConfig(
+        backbone="hourglass", head_channels=8, hourglass_stem=8, hourglass_widths=(8, 8)
+    )
+    config = replace(TrainConfig(), network=network)
+    folder.mkdir()
+    (folder / CONFIG).write_text(config.to_json())
+    (folder / SPEC).write_text(spec.to_json())
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        weights = build_network(network, spec).state_dict()
+    torch.save({"network": weights, "step": 1}, folder / BEST)
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
+    folder = tmp_path_factory.mktemp("chain")
+    digest = write_database(folder / "shapedb", seed=0)
+    write_dataset(folder / "dataset", folder / "shapedb")
+    write_run(folder / "run", digest)
+    done = command("to_tflite.py", *chain_options(folder))
+    assert done.returncode == 0, done.stderr
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith(f"wrote {folder / 'bundle'} (")
+    assert "Traceback" not in done.stderr
+    return Chain(folder)
+
+
+def chain_options(folder: Path) -> list[str]:
+    return Chain(folder).options("bundle")
+
+
+def test_the_bundle_is_whole_and_says_how_good_it_is(chain: Chain) -> None:
+    folder = chain.folder / "bundle"
+    bundle = Bundle.load(folder)
+    assert bundle.spec.name == "tiny"
+    assert {path.name for path in folder.iterdir()} == {
+        *("bundle.json", "model.tflite", "exemplars.glb", "MODEL_CARD.md"),
+        *("report.json", "report.md"),
+    }
+    report = json.loads((folder / "report.json").read_text())
+    assert bundle.extra["conversion"] == report
+    assert report["first_broken"] is None
+    assert set(report["scores"]) == {"float32", "int8"}
+    assert report["scored_images"] == 3
+    assert [set(step["heads"]) for step in report["steps"]] == [set(bundle.spec.outputs)] * 3
+    card = (folder / "MODEL_CARD.md").read_text()
+    assert "licence CC0-1.0" in card
+    assert "map50" in card
+
+
+def test_the_files_of_each_stage_lie_beside_it(chain: Chain) -> None:
+    names = {path.name for path in (chain.folder / "bundle.stages").iterdir()}
+    assert {"model.onnx", "model_float32.tflite", "model_int8.tflite", "report.md"} <= names
+    assert not [path for path in chain.folder.iterdir() if path.name.startswith(".")]
+
+
+def test_a_second_run_does_nothing(chain: Chain) -> None:
+    before = (chain.folder / "bundle" / "bundle.json").stat().st_mtime_ns
+    done = command("to_tflite.py", *chain.options("bundle"))
+    assert done.returncode == 0, done.stderr
+    assert "is up to date" in done.stdout
+    assert (chain.folder / "bundle" / "bundle.json").stat().st_mtime_ns == before
+
+
+def test_other_options_do_not_replace_a_bundle_unasked(chain: Chain) -> None:
+    done = command("to_tflite.py", *chain.options("bundle"), "--float-only")
+    assert done.returncode == 2
+    assert "add --overwrite" in done.stderr
+
+
+def test_compare_checks_the_existing_stages(chain: Chain) -> None:
+    options = chain.options("unused")
+    done = command(
+        "compare.py", str(chain.folder / "bundle"), options[0], *options[3:7], "--images", "16"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "model_float32.tflite -> model.tflite" in done.stdout
+
+
+def test_a_broken_limit_names_the_stage_and_writes_no_bundle(chain: Chain) -> None:
+    options = chain.options("strict")
+    done = command("to_tflite.py", *options, "--float-only", "--float-limit", "1e-12")
+    assert done.returncode == 1
+    assert "torch -> onnx breaks its limit first" in done.stderr
+    assert not (chain.folder / "strict").exists()
+    assert (chain.folder / "strict.stages" / "report.md").is_file()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("no run", "spec.json is missing|best.pt is missing|checkpoint.pt is missing"),
+        ("no spec", "spec.json is missing"),
+        ("foreign checkpoint", "not a readable checkpoint"),
+        ("other database", "pass that one as --shapedb"),
+        ("empty calibration", "holds 0 images, at least 16"),
+    ],
+)
+def test_wrong_inputs_are_named(chain: Chain, tmp_path: Path, change: str, words: str) -> None:
+    import shutil
+
+    from p2o_convert.conversion import convert
+
+    run = tmp_path / "run"
+    shutil.copytree(chain.folder / "run", run)
+    config = ConvertConfig(
+        run=run,
+        out=chain.folder / "wrong",
+        shapedb=chain.folder / "shapedb",
+        dataset=chain.folder / "dataset",
+        calibration_images=16,
+    )
+    if change == "no run":
+        config = replace(config, run=tmp_path)
+    elif change == "no spec":
+        (run / "spec.json").unlink()
+    elif change == "foreign checkpoint":
+        (run / "best.pt").write_bytes(b"PK of something else")
+    elif change == "other database":
+        write_database(tmp_path / "shapedb", seed=1)
+        config = replace(config, shapedb=tmp_path / "shapedb")
+    else:
+        (tmp_path / "empty").mkdir()
+        config = replace(config, calibration=tmp_path / "empty")
+    with pytest.raises((InputError, BundleError), match=words):
+        convert(config)
+    assert not (chain.folder / "wrong").exists()
+    assert not (chain.folder / "wrong.stages").exists()
+
+
+def test_the_command_says_so_in_one_line(chain: Chain) -> None:
+    done = command("to_tflite.py", *chain.options("wrong", run="missing"))
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("error: ")
