@@ -147,9 +147,10 @@ def _step(
     outputs = {name: value.float() for name, value in outputs.items()}
     terms = loss_terms(outputs, batch, sdf, spec, config.loss)
     total = terms.total(config.loss)
-    if not math.isfinite(float(total)):
+    value = total.item()
+    if not math.isfinite(value):
         raise RuntimeError(
-            f"the loss became {float(total)} at step {state.step}; the last checkpoint is whole: "
+            f"the loss became {value} at step {state.step}; the last checkpoint is whole: "
             "lower --optim.lr or --optim.clip"
         )
     state.optimizer.zero_grad(set_to_none=True)
@@ -160,9 +161,9 @@ def _step(
     state.step += 1
     update_average(state.average, state.network, config.optim.ema, state.step)
     return {
-        "total": float(total),
+        "total": value,
         **terms.numbers(),
-        "gradient": float(norm),
+        "gradient": norm.item(),
         "lr": config.optim.lr * factor,
         "s": time.monotonic() - started,
     }
@@ -224,7 +225,8 @@ def _optimizer(network: PointsNetwork, config: OptimConfig) -> torch.optim.Optim
         [
             {"params": parameters, "lr": lr, "peak_lr": lr, "weight_decay": decay}
             for (lr, decay), parameters in groups.items()
-        ]
+        ],
+        fused=True,
     )
 
 

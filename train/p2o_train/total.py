@@ -45,7 +45,7 @@ class LossTerms:
 
     def numbers(self) -> dict[str, float]:
         """Return name -> value, for the log."""
-        return {f.name: float(getattr(self, f.name)) for f in fields(self)}
+        return {f.name: getattr(self, f.name).item() for f in fields(self)}
 
 
 def loss_terms(

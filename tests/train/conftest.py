@@ -1,18 +1,18 @@
-"""Synthetic samples and a shape database, made without files or rendering."""
+"""Synthetic training data: noise for pictures, made without files or rendering."""
 
 import numpy as np
+import pytest
 
 from p2o_shapedb.database import ModelEntry, ShapeDB
 from p2o_train.batches import TrainingData
 from p2o_train.data.sample import Sample
 from points2objects.camera import Camera
 from points2objects.geometry import Box9DoF, rotation_about_y
-from points2objects.spec import ModelSpec, PoseEncoding
 
 SYMMETRIES = (1, 2, 4, 0)
 
 
-def box_database(exemplars_per_class: int = 2) -> ShapeDB:
+def ball_database(exemplars_per_class: int = 2) -> ShapeDB:
     """Return two classes of ellipsoids, k models each, every one an exemplar."""
     rng = np.random.default_rng(0)
     classes, k = ("chair", "table"), exemplars_per_class
@@ -60,7 +60,8 @@ def noise_sample(shapedb: ShapeDB, seed: int, objects: int = 2) -> Sample:
         [np.sin(roll) * np.cos(pitch), -np.cos(roll) * np.cos(pitch), -np.sin(pitch)]
     )
     camera = Camera.from_fov(60.0, 256, 256).with_gravity(up)
-    image = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8).repeat(32, 0).repeat(32, 1)
+    image = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    image = image.repeat(32, 0).repeat(32, 1)
     model = rng.integers(0, len(shapedb.models), objects)
     side = (rng.permutation(3)[:objects] - 1) * 0.6
     scale = rng.uniform(0.2, 0.5, (objects, 3))
@@ -77,19 +78,9 @@ def noise_sample(shapedb: ShapeDB, seed: int, objects: int = 2) -> Sample:
     )
 
 
-def noise_data(images: int = 4) -> TrainingData:
-    """Return data with the same few samples for training and validation."""
-    shapedb = box_database()
-    samples = [noise_sample(shapedb, seed) for seed in range(images)]
+@pytest.fixture(scope="session")
+def noise_data() -> TrainingData:
+    """Four samples that serve for training and for validation."""
+    shapedb = ball_database()
+    samples = [noise_sample(shapedb, seed) for seed in range(4)]
     return TrainingData(samples, samples, shapedb)
-
-
-def small_spec(shapedb: ShapeDB, pose: PoseEncoding = PoseEncoding.RAY) -> ModelSpec:
-    """Return the contract that goes with a database."""
-    return ModelSpec(
-        name="test",
-        classes=shapedb.classes,
-        exemplars_per_class=shapedb.exemplars_per_class,
-        shapedb_digest=shapedb.digest,
-        pose=pose,
-    )

@@ -1,0 +1,80 @@
+"""Run folders that are not whole are refused in one clear line."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from p2o_train.checkpoint import TrainingState, load_network, save_best, save_checkpoint, start_run
+from p2o_train.config import NetworkConfig, TrainConfig
+from p2o_train.ema import averaged_copy
+from p2o_train.network.build import build_network
+from points2objects.errors import InputError
+from points2objects.spec import ModelSpec
+
+NETWORK = NetworkConfig(
+    backbone="hourglass", pretrained=False, hourglass_stem=4, hourglass_widths=(4, 4)
+)
+SPEC = ModelSpec("test", ("a",), 2, "digest")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    network = build_network(NETWORK, SPEC)
+    state = TrainingState(network, averaged_copy(network), torch.optim.AdamW(network.parameters()))
+    start_run(tmp_path, TrainConfig(out=tmp_path, network=NETWORK), SPEC)
+    save_checkpoint(tmp_path, state)
+    torch.nn.init.ones_(next(state.average.parameters()))
+    save_best(tmp_path, state)
+    return tmp_path
+
+
+def test_best_weights_come_first_and_the_last_average_without_them(run: Path) -> None:
+    assert (next(load_network(run).network.parameters()) == 1).all()
+    (run / "best.pt").unlink()
+    assert not (next(load_network(run).network.parameters()) == 1).all()
+
+
+def test_a_loaded_network_gives_the_same_maps(run: Path) -> None:
+    first, second = load_network(run).network, load_network(run).network
+    image = torch.randn(1, 3, 32, 32)
+    with torch.no_grad():
+        for name, value in first(image).items():
+            assert torch.equal(value, second(image)[name])
+
+
+@pytest.mark.parametrize("name", ["config.json", "spec.json"])
+def test_a_missing_file_is_named(run: Path, name: str) -> None:
+    (run / name).unlink()
+    with pytest.raises(InputError, match=f"expected a folder of train/run.py, but {name} is"):
+        load_network(run)
+
+
+def test_a_folder_without_weights_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected a folder of train/run.py"):
+        load_network(tmp_path)
+
+
+def test_a_broken_checkpoint_is_refused(run: Path) -> None:
+    (run / "best.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(InputError, match=r"best.pt: not a readable checkpoint"):
+        load_network(run)
+
+
+def test_weights_of_another_network_are_refused(run: Path) -> None:
+    other = TrainConfig(network=NetworkConfig(pretrained=False))
+    (run / "config.json").write_text(other.to_json())
+    with pytest.raises(InputError, match="do not fit config.json"):
+        load_network(run)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"network": {"colour": 1}}'])
+def test_a_broken_config_is_refused(run: Path, text: str) -> None:
+    (run / "config.json").write_text(text)
+    with pytest.raises(InputError, match=r"config.json: not a training config"):
+        load_network(run)
+
+
+def test_config_survives_json() -> None:
+    config = TrainConfig(out=Path("x"), steps=3, network=NETWORK)
+    assert TrainConfig.from_json(config.to_json()) == config

@@ -1,0 +1,155 @@
+"""The training loop: exact resume, what a run folder holds, and learning itself."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from p2o_train.batches import BatchDataset, TrainingData, batches_from
+from p2o_train.checkpoint import load_network
+from p2o_train.config import LossConfig, NetworkConfig, OptimConfig, TrainConfig
+from p2o_train.data.sample import Sample
+from p2o_train.ema import averaged_copy, update_average
+from p2o_train.engine import make_spec, train
+from points2objects.errors import InputError
+
+TINY = NetworkConfig(
+    backbone="hourglass",
+    pretrained=False,
+    head_channels=16,
+    separable_heads=False,
+    hourglass_stem=8,
+    hourglass_widths=(16, 16, 16),
+)
+
+
+def config_for(folder: Path, steps: int) -> TrainConfig:
+    return TrainConfig(
+        out=folder,
+        steps=steps,
+        batch=2,
+        workers=0,
+        threads=1,
+        device="cpu",
+        validate_every=2,
+        pictures=1,
+        save_minutes=0.0,
+        network=TINY,
+        loss=LossConfig(point_count=16),
+    )
+
+
+class StopAfter:
+    """An augmentation that changes nothing, and interrupts the run at some call."""
+
+    def __init__(self, calls: int) -> None:
+        self.calls = calls
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        self.calls -= 1
+        if self.calls < 0:
+            raise KeyboardInterrupt
+        return sample
+
+
+def steps_of(folder: Path) -> list[dict[str, float]]:
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    entries = [json.loads(line) for line in lines]
+    clock = ("s", "images_per_s")
+    return [
+        {name: value for name, value in entry.items() if name not in clock} for entry in entries
+    ]
+
+
+def test_a_resumed_run_is_bit_exact(tmp_path: Path, noise_data: TrainingData) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(config_for(whole, 6), noise_data)
+    # Two images a batch: the interrupt comes in the middle of the second epoch.
+    with pytest.raises(KeyboardInterrupt):
+        train(config_for(parts, 6), replace(noise_data, augment=StopAfter(7)))
+    assert len(steps_of(parts)) == 3
+    train(config_for(parts, 6), noise_data)
+    assert steps_of(whole) == steps_of(parts)
+    first, second = (
+        torch.load(folder / "checkpoint.pt", weights_only=True) for folder in (whole, parts)
+    )
+    for name, value in first["network"].items():
+        assert torch.equal(value, second["network"][name]), name
+
+
+def test_metrics_past_the_checkpoint_are_dropped(tmp_path: Path, noise_data: TrainingData) -> None:
+    train(config_for(tmp_path, 2), noise_data)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 3, "total": 1.0}\n{"step": 4, "to')
+    train(config_for(tmp_path, 2), noise_data)
+    assert [entry["step"] for entry in steps_of(tmp_path)] == [1, 2, 2]
+
+
+def test_a_finished_run_is_left_alone(tmp_path: Path, noise_data: TrainingData) -> None:
+    train(config_for(tmp_path, 2), noise_data)
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    result = train(config_for(tmp_path, 2), noise_data)
+    assert result.steps == 2
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
+def test_other_options_are_refused_by_name(tmp_path: Path, noise_data: TrainingData) -> None:
+    config = config_for(tmp_path, 1)
+    train(config, noise_data)
+    changed = replace(config, optim=OptimConfig(lr=0.5), threads=2)
+    with pytest.raises(InputError, match=r"other options \(optim.lr\); .*--overwrite"):
+        train(changed, noise_data)
+    assert train(replace(changed, overwrite=True), noise_data).steps == 1
+
+
+def test_a_run_by_minutes_ends_annealed(tmp_path: Path, noise_data: TrainingData) -> None:
+    result = train(replace(config_for(tmp_path, 1), steps=None, minutes=0.02), noise_data)
+    assert result.minutes >= 0.02
+    assert (tmp_path / "best.pt").is_file()
+    trained = [entry for entry in steps_of(tmp_path) if "total" in entry]
+    assert result.steps == len(trained)
+
+
+def test_the_run_folder_gives_the_network_back(tmp_path: Path, noise_data: TrainingData) -> None:
+    config = config_for(tmp_path, 2)
+    train(config, noise_data)
+    run = load_network(tmp_path)
+    assert run.spec == make_spec(config, noise_data)
+    assert run.config == config
+    assert not run.network.training
+    names = {path.name.split(".")[0] for path in tmp_path.iterdir()}
+    assert names == {"checkpoint", "best", "config", "spec", "metrics", "events"}
+
+
+def test_an_empty_split_is_refused(tmp_path: Path, noise_data: TrainingData) -> None:
+    with pytest.raises(InputError, match="at least one image each"):
+        train(config_for(tmp_path, 1), replace(noise_data, val=[]))
+
+
+def test_batches_are_a_function_of_seed_and_step(noise_data: TrainingData, tmp_path: Path) -> None:
+    config = config_for(tmp_path, 1)
+    dataset = BatchDataset(noise_data, make_spec(config, noise_data), config)
+    loader = batches_from(dataset, 3, workers=0)
+    for step in (3, 4):
+        batch = next(loader)
+        assert torch.equal(batch.images, dataset[step].images)
+        assert torch.equal(batch.points, dataset[step].points)
+    epoch = torch.cat([dataset[0].images, dataset[1].images])
+    assert len(torch.unique(epoch.flatten(1), dim=0)) == len(noise_data.train)
+
+
+def test_running_mean_follows_the_weights() -> None:
+    network = torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.BatchNorm1d(1))
+    average = averaged_copy(network)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(1.0)
+    update_average(average, network, decay=0.5, step=10_000)
+    halfway = torch.cat([p.flatten() for p in average.parameters()])
+    assert not torch.equal(halfway, torch.ones(5))
+    update_average(average, network, decay=0.0, step=1)
+    assert torch.equal(torch.cat([p.flatten() for p in average.parameters()]), torch.ones(5))
+    assert not any(p.requires_grad for p in average.parameters())

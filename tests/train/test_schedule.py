@@ -1,0 +1,79 @@
+"""The learning rate over a run, by steps and by time."""
+
+import pytest
+
+from p2o_train.config import OptimConfig, TrainConfig
+from p2o_train.options import parse_training
+from p2o_train.schedule import Horizon, lr_factor
+
+PAPER = OptimConfig(warmup=5 / 300, constant_until=200 / 300)
+
+
+def test_paper_schedule_warms_up_stays_and_falls_along_a_cosine() -> None:
+    def at(epoch: float) -> float:
+        return lr_factor(epoch / 300, PAPER)
+
+    assert at(0) == pytest.approx(0.01)
+    assert at(2.5) == pytest.approx(0.5)
+    assert at(5) == at(100) == at(200) == 1
+    assert at(250) == pytest.approx(0.5)
+    assert at(300) == pytest.approx(0)
+
+
+def test_rate_never_rises_after_the_warm_up() -> None:
+    config = OptimConfig()
+    rates = [lr_factor(i / 1000, config) for i in range(30, 1001)]
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_epochs_steps_and_minutes_end_a_run() -> None:
+    assert Horizon.of(TrainConfig(epochs=3), 10) == Horizon(30, None)
+    assert Horizon.of(TrainConfig(epochs=3, steps=7), 10) == Horizon(7, None)
+    assert Horizon.of(TrainConfig(minutes=2), 10) == Horizon(None, 120)
+
+
+def test_progress_counts_steps_or_seconds_and_stops_at_one() -> None:
+    assert Horizon(10, None).progress(5, 1e9) == 0.5
+    assert Horizon(None, 60).progress(10**9, 15) == 0.25
+    assert Horizon(None, 60).progress(0, 61) == 1
+
+
+def test_the_user_s_horizon_replaces_the_preset_s() -> None:
+    assert parse_training("", ["--preset", "smoke"]).steps == 60
+    assert parse_training("", ["--preset=smoke", "--epochs", "2"]).steps is None
+    assert parse_training("", ["--preset", "smoke", "--steps", "9"]).steps == 9
+    assert parse_training("", ["--preset", "smoke", "--minutes", "1"]).minutes == 1
+
+
+def test_paper_preset_is_the_paper_s() -> None:
+    config = parse_training("", ["--preset", "paper"])
+    assert (config.epochs, config.batch, config.pose) == (300, 32, "direct")
+    assert config.network.backbone == "hourglass"
+    assert config.loss.point_form == "joint"
+    assert config.loss.positive_radius == 0
+    weights = (config.loss.points, config.loss.scale, config.loss.shape, config.loss.collision)
+    assert weights == (10, 10, 0.1, 1)
+    assert config.optim.warmup * 300 == pytest.approx(5)
+
+
+def test_direct_pose_brings_what_it_needs() -> None:
+    assert parse_training("", ["--pose", "direct"]).loss.point_form == "joint"
+    assert parse_training("", []).loss.point_form == "split"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--epochs", "0"], "--epochs must be at least 1, got 0"),
+        (["--steps", "5", "--minutes", "1"], "--steps and --minutes exclude each other"),
+        (["--network.freeze-stages", "9"], "--network.freeze-stages must be in 0..8, got 9"),
+        (["--optim.warmup", "0.5"], "expected 0 <= warmup <= constant-until <= 1"),
+    ],
+)
+def test_wrong_options_are_named(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        parse_training("", words)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err

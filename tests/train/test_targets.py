@@ -1,0 +1,175 @@
+"""Targets say what the outputs should be, in the runtime's own terms."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from p2o_train.batches import TrainingData
+from p2o_train.config import LossConfig
+from p2o_train.data.sample import Sample
+from p2o_train.targets import Targets, gaussian_radius, make_targets, splat
+from p2o_train.total import loss_terms
+from points2objects.decode import decode
+from points2objects.geometry import Box9DoF
+from points2objects.place import encode_pose, place_level
+from points2objects.spec import ModelSpec, PoseEncoding
+from points2objects.tensors import OutputMap
+
+
+def spec_of(data: TrainingData, pose: PoseEncoding = PoseEncoding.RAY) -> ModelSpec:
+    shapedb = data.shapedb
+    return ModelSpec("t", shapedb.classes, shapedb.exemplars_per_class, shapedb.digest, pose=pose)
+
+
+def targets_of(
+    data: TrainingData, samples: list[Sample], spec: ModelSpec, radius: float = 1.0
+) -> Targets:
+    config = LossConfig(positive_radius=radius, point_count=16)
+    return make_targets(samples, data.shapedb, spec, config, np.random.default_rng(0))
+
+
+def perfect_outputs(targets: Targets, samples: list[Sample], spec: ModelSpec) -> dict[str, Tensor]:
+    """Return what a faultless network would say at the positive cells."""
+    rotation = []
+    boxes = Box9DoF(targets.rotation.numpy(), targets.translation.numpy(), targets.scale.numpy())
+    for i, row, column, owner in zip(
+        targets.image, targets.row, targets.column, targets.object_id, strict=True
+    ):
+        cell = np.array([[row, column]], dtype=float)
+        raw = encode_pose(boxes[owner.numpy()[None]], cell, samples[int(i)].camera, spec)
+        rotation.append(raw.rotation[0])
+    shape = torch.zeros(len(targets.image), spec.outputs["exemplar"])
+    k = spec.exemplars_per_class
+    for m, owner in enumerate(targets.object_id.tolist()):
+        first = int(targets.class_id[owner]) * k
+        labels = targets.soft_labels[owner].clamp(1e-4, 1 - 1e-4)
+        shape[m, first : first + k] = torch.logit(labels)
+    return {
+        "heatmap": torch.logit(targets.heatmap.clamp(1e-4, 1 - 1e-4)),
+        "rotation": torch.from_numpy(np.array(rotation, np.float32)),
+        "translation": targets.raw_translation,
+        "scale": targets.raw_scale,
+        "gravity": targets.gravity[targets.image],
+        "exemplar": shape,
+    }
+
+
+@pytest.mark.parametrize("pose", list(PoseEncoding))
+def test_centre_targets_decode_to_the_true_boxes(
+    noise_data: TrainingData, pose: PoseEncoding
+) -> None:
+    spec, sample = spec_of(noise_data, pose), noise_data.train[0]
+    targets = targets_of(noise_data, [sample], spec, radius=0.0)
+    outputs = perfect_outputs(targets, [sample], spec)
+    size = spec.map_size
+    maps = {name: np.zeros((size, size, c), np.float32) for name, c in spec.outputs.items()}
+    maps["heatmap"] = targets.heatmap[0].permute(1, 2, 0).numpy()
+    for name in spec.outputs.keys() - {"heatmap"}:
+        maps[name][targets.row.numpy(), targets.column.numpy()] = outputs[name].numpy()
+    peaks = decode({name: OutputMap(values) for name, values in maps.items()}, spec, 0.99)
+    boxes = place_level(peaks, sample.camera, spec)
+    assert len(peaks) == len(sample)
+    order = [int(np.abs(boxes.translation - t).sum(1).argmin()) for t in sample.boxes.translation]
+    np.testing.assert_allclose(boxes[order].matrix(), sample.boxes.matrix(), atol=1e-4)  # type: ignore[index]
+    np.testing.assert_array_equal(peaks.class_id[order], sample.class_id)
+    expected = noise_data.shapedb.exemplar_id[sample.model_index]
+    np.testing.assert_array_equal(peaks.exemplar_id[order], expected)
+
+
+@pytest.mark.parametrize("pose", list(PoseEncoding))
+def test_true_outputs_have_no_pose_loss(noise_data: TrainingData, pose: PoseEncoding) -> None:
+    spec, samples = spec_of(noise_data, pose), [noise_data.train[i] for i in range(3)]
+    ray = pose is PoseEncoding.RAY
+    targets = targets_of(noise_data, samples, spec, radius=1.0 if ray else 0.0)
+    config = LossConfig(point_form="split" if ray else "joint")
+    outputs = perfect_outputs(targets, samples, spec)
+    terms = loss_terms(outputs, targets, None, spec, config).numbers()
+    for name in ("points", "scale", "offset", "distance", "gravity"):
+        assert terms[name] == pytest.approx(0, abs=1e-4), name
+    assert terms["key"] < 1.0
+
+
+def test_positive_cells_start_with_the_centres_and_weigh_one_per_object(
+    noise_data: TrainingData,
+) -> None:
+    spec, samples = spec_of(noise_data), [noise_data.train[i] for i in range(3)]
+    targets = targets_of(noise_data, samples, spec, radius=1.5)
+    n = len(targets)
+    assert n == sum(len(sample) for sample in samples)
+    assert targets.object_id[:n].tolist() == list(range(n))
+    peaks = targets.heatmap[targets.image[:n], targets.class_id, targets.row[:n], targets.column[:n]]
+    assert (peaks == 1).all()
+    assert (targets.heatmap == 1).sum() == n
+    weights = torch.zeros(n).index_add(0, targets.object_id, targets.weight)
+    torch.testing.assert_close(weights, torch.ones(n))
+    assert len(targets.image) == 9 * n
+
+
+def test_objects_off_the_map_leave_no_trace(noise_data: TrainingData) -> None:
+    spec, sample = spec_of(noise_data), noise_data.train[0]
+    for away in ([-60.0, 0.0, 0.0], [0.0, 0.0, 9.0]):
+        boxes = sample.boxes
+        gone = replace(
+            sample, boxes=Box9DoF(boxes.rotation, boxes.translation + np.array(away), boxes.scale)
+        )
+        targets = targets_of(noise_data, [gone], spec)
+        assert len(targets) == 0
+        assert targets.heatmap.max() == 0
+
+
+def test_a_batch_without_objects_still_teaches_the_heat_map(noise_data: TrainingData) -> None:
+    spec, sample = spec_of(noise_data), noise_data.train[0]
+    none = np.zeros(0, dtype=int)
+    empty = replace(
+        sample,
+        boxes=sample.boxes[none],
+        class_id=none,
+        model_index=none,
+        visible_fraction=np.zeros(0),
+        mirrored=np.zeros(0, dtype=bool),
+    )
+    targets = targets_of(noise_data, [empty], spec)
+    outputs = {
+        name: torch.zeros(0, c, requires_grad=True)
+        for name, c in spec.outputs.items()
+        if name != "heatmap"
+    }
+    heatmap = torch.zeros(1, 2, 64, 64, requires_grad=True)
+    sdf = torch.from_numpy(noise_data.shapedb.sdf)
+    terms = loss_terms({"heatmap": heatmap, **outputs}, targets, sdf, spec, LossConfig())
+    terms.total(LossConfig()).backward()  # type: ignore[no-untyped-call]
+    assert heatmap.grad is not None
+    assert heatmap.grad.abs().sum() > 0
+
+
+def test_splats_merge_by_maximum_and_stop_at_the_edge() -> None:
+    heatmap = np.zeros((8, 8), np.float32)
+    splat(heatmap, np.array([0, 0]), 3)
+    splat(heatmap, np.array([2, 2]), 2)
+    assert heatmap[0, 0] == heatmap[2, 2] == 1
+    assert heatmap.max() == 1
+    assert heatmap[7].max() == 0
+    single = np.zeros((3, 3), np.float32)
+    splat(single, np.array([1, 1]), 0)
+    assert single.sum() == 1
+
+
+def test_boxes_moved_by_the_radius_keep_the_promised_overlap() -> None:
+    rng = np.random.default_rng(0)
+    sizes = rng.uniform(2, 40, (50, 2))
+    for (h, w), r in zip(sizes, gaussian_radius(sizes), strict=True):
+        both_along = (h - r) * (w - r) / (2 * h * w - (h - r) * (w - r))
+        inwards = (h - 2 * r) * (w - 2 * r) / (h * w)
+        outwards = h * w / ((h + 2 * r) * (w + 2 * r))
+        assert min(both_along, inwards, outwards) == pytest.approx(0.7, abs=1e-6)
+
+
+def test_point_moments_are_at_true_scale(noise_data: TrainingData) -> None:
+    spec, sample = spec_of(noise_data), noise_data.train[1]
+    targets = targets_of(noise_data, [sample], spec)
+    points = noise_data.shapedb.points[sample.model_index[0]] * sample.boxes.scale[0]
+    np.testing.assert_allclose(targets.point_mean[0], points.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(targets.point_moment[0], points.T @ points / 512, atol=1e-6)
