@@ -48,6 +48,8 @@ def quantise(
     ranges = calibrate(tool, images, spec)
     with quiet("litert-quantizer"):
         result = tool.quantize(ranges, enable_progress_report=False, enable_progress_bar=False)
+    if result.quantized_model is None:
+        raise ConversionError("int8: litert-quantizer returned no model")
     tflite = embed_spec(bytes(result.quantized_model), spec)
     check_interface(tflite, spec)
     left = float_tensors(tflite)

@@ -43,7 +43,7 @@ def onnx_predictor(path: Path, spec: ModelSpec, threads: int = 0) -> Predictor:
 
     def predict(image: ByteArray) -> OutputMaps:
         feed = {INPUT: normalise(image, spec).transpose(0, 3, 1, 2)}
-        outputs = session.run(names, feed)
+        outputs = [np.asarray(output) for output in session.run(names, feed)]
         return {
             name: OutputMap(np.ascontiguousarray(output[0].transpose(1, 2, 0)))
             for name, output in zip(names, outputs, strict=True)

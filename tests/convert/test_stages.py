@@ -111,12 +111,10 @@ def test_the_spec_comes_back_out_of_the_file(converted: "Models", spec: ModelSpe
 
     for tflite in (converted.float32, _int8(converted)):
         assert read_spec(tflite) == spec
-        model = schema.Model.GetRootAs(tflite, 0)
-        assert [model.Metadata(i).Name() for i in range(model.MetadataLength())] == [
-            SPEC_METADATA.encode()
-        ]
+        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(tflite, 0))
+        assert [entry.name for entry in model.metadata] == [SPEC_METADATA.encode()]
         # All weights lie inside the flatbuffer, where any reader finds them.
-        assert all(model.Buffers(i).Offset() <= 1 for i in range(model.BuffersLength()))
+        assert all(buffer.offset <= 1 for buffer in model.buffers)
 
 
 def test_a_new_spec_replaces_the_old_one(converted: "Models", spec: ModelSpec) -> None:
