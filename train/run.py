@@ -16,10 +16,10 @@ def main() -> int:
 
         result = train(config, load_training_data(config))
         print(
-            f"trained {result.folder} ({result.steps} steps, {result.minutes:.1f} min; best mAP@0.5 "
-            f"{result.map50:.3f}, mAP@0.25 {result.map25:.3f}); next: python convert/to_tflite.py "
-            f"{result.folder} --shapedb {config.shapedb} --dataset {config.dataset} "
-            f"--out bundles/{result.folder.name}"
+            f"trained {result.folder} ({result.steps} steps, {result.minutes:.1f} min; best "
+            f"mAP@0.5 {result.map50:.3f}, mAP@0.25 {result.map25:.3f}); "
+            f"next: python convert/to_tflite.py {result.folder} --shapedb {config.shapedb} "
+            f"--dataset {config.dataset} --out bundles/{result.folder.name}"
         )
 
     return run_command(body, config.verbose)

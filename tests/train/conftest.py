@@ -56,9 +56,7 @@ def noise_sample(shapedb: ShapeDB, seed: int, objects: int = 2) -> Sample:
     """Return a picture of noise with objects at random places in front of the camera."""
     rng = np.random.default_rng(seed)
     pitch, roll = rng.uniform(0.1, 0.5), rng.uniform(-0.1, 0.1)
-    up = np.array(
-        [np.sin(roll) * np.cos(pitch), -np.cos(roll) * np.cos(pitch), -np.sin(pitch)]
-    )
+    up = np.array([np.sin(roll) * np.cos(pitch), -np.cos(roll) * np.cos(pitch), -np.sin(pitch)])
     camera = Camera.from_fov(60.0, 256, 256).with_gravity(up)
     image = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
     image = image.repeat(32, 0).repeat(32, 1)

@@ -46,12 +46,12 @@ def test_a_loaded_network_gives_the_same_maps(run: Path) -> None:
 @pytest.mark.parametrize("name", ["config.json", "spec.json"])
 def test_a_missing_file_is_named(run: Path, name: str) -> None:
     (run / name).unlink()
-    with pytest.raises(InputError, match=f"expected a folder of train/run.py, but {name} is"):
+    with pytest.raises(InputError, match=rf"expected a folder of train/run.py, but {name} is"):
         load_network(run)
 
 
 def test_a_folder_without_weights_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected a folder of train/run.py"):
+    with pytest.raises(InputError, match=r"expected a folder of train/run.py"):
         load_network(tmp_path)
 
 
@@ -64,7 +64,7 @@ def test_a_broken_checkpoint_is_refused(run: Path) -> None:
 def test_weights_of_another_network_are_refused(run: Path) -> None:
     other = TrainConfig(network=NetworkConfig(pretrained=False))
     (run / "config.json").write_text(other.to_json())
-    with pytest.raises(InputError, match="do not fit config.json"):
+    with pytest.raises(InputError, match=r"do not fit config.json"):
         load_network(run)
 
 

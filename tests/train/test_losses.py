@@ -55,7 +55,7 @@ class TestFocal:
     def test_is_finite_for_huge_logits_and_without_objects(self) -> None:
         logits = torch.tensor([[[[-200.0, 200.0, 200.0]]]], requires_grad=True)
         loss = focal_loss(logits, torch.zeros(1, 1, 1, 3)) + focal_loss(logits, self.target.float())
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         assert logits.grad is not None
         assert torch.isfinite(loss)
         assert torch.isfinite(logits.grad).all()
@@ -72,7 +72,7 @@ class TestShape:
     def test_soft_labels_are_the_minimum_of_the_two_sided_form(self) -> None:
         similarity = torch.tensor([[0.9, 0.4, 0.05]])
         logits = torch.logit(similarity).requires_grad_()
-        soft_shape_loss(logits, similarity).sum().backward()
+        soft_shape_loss(logits, similarity).sum().backward()  # type: ignore[no-untyped-call]
         assert logits.grad is not None
         assert logits.grad.abs().max().item() < 1e-6
 
@@ -119,7 +119,7 @@ class TestPoints:
 
     @pytest.mark.parametrize(("order", "angle"), [(2, math.pi), (4, math.pi / 2), (0, math.pi / 3)])
     def test_forgives_turns_of_a_symmetric_object_only(self, order: int, angle: float) -> None:
-        points, mean, moment = points_and_moments(1)
+        _, mean, moment = points_and_moments(1)
         true = random_boxes(1, 20)
         turned = true.rotation @ rotation_about_y(torch.tensor([angle], dtype=torch.double))
         predicted = BoxTensors(turned, true.translation, true.scale)
@@ -179,7 +179,7 @@ class TestCollision:
 
     def test_gradient_pushes_overlapping_objects_apart(self) -> None:
         gap = torch.tensor(0.9).double().requires_grad_()
-        self.at(gap).backward()
+        self.at(gap).backward()  # type: ignore[no-untyped-call]
         assert gap.grad is not None
         assert gap.grad < 0
 

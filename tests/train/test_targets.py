@@ -73,7 +73,7 @@ def test_centre_targets_decode_to_the_true_boxes(
     boxes = place_level(peaks, sample.camera, spec)
     assert len(peaks) == len(sample)
     order = [int(np.abs(boxes.translation - t).sum(1).argmin()) for t in sample.boxes.translation]
-    np.testing.assert_allclose(boxes[order].matrix(), sample.boxes.matrix(), atol=1e-4)  # type: ignore[index]
+    np.testing.assert_allclose(boxes[np.array(order)].matrix(), sample.boxes.matrix(), atol=1e-4)
     np.testing.assert_array_equal(peaks.class_id[order], sample.class_id)
     expected = noise_data.shapedb.exemplar_id[sample.model_index]
     np.testing.assert_array_equal(peaks.exemplar_id[order], expected)
@@ -100,7 +100,9 @@ def test_positive_cells_start_with_the_centres_and_weigh_one_per_object(
     n = len(targets)
     assert n == sum(len(sample) for sample in samples)
     assert targets.object_id[:n].tolist() == list(range(n))
-    peaks = targets.heatmap[targets.image[:n], targets.class_id, targets.row[:n], targets.column[:n]]
+    peaks = targets.heatmap[
+        targets.image[:n], targets.class_id, targets.row[:n], targets.column[:n]
+    ]
     assert (peaks == 1).all()
     assert (targets.heatmap == 1).sum() == n
     weights = torch.zeros(n).index_add(0, targets.object_id, targets.weight)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from p2o_train.geometry import CellView, decode_pose, project_to_so3, rotation_about_y
+from p2o_train.geometry import BoxTensors, CellView, decode_pose, project_to_so3, rotation_about_y
 from p2o_train.symmetry import CONTINUOUS_STEPS, symmetry_turns
 from points2objects import geometry as original
 from points2objects import place
@@ -37,7 +37,9 @@ def test_gradient_is_right_where_singular_values_coincide() -> None:
     rotations = torch.from_numpy(original.project_to_so3(random_matrices(4).numpy()))
     stretched = rotations * torch.tensor([2.0, 2.0, 1.0], dtype=torch.double)[:, None]
     for matrices in (torch.eye(3, dtype=torch.double)[None], rotations, stretched):
-        assert torch.autograd.gradcheck(project_to_so3, matrices.clone().requires_grad_(), atol=1e-4)
+        assert torch.autograd.gradcheck(
+            project_to_so3, matrices.clone().requires_grad_(), atol=1e-4
+        )
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,7 @@ def test_gradient_stays_finite_and_bounded_near_degenerate_matrices(
     for noise in (0.0, 1e-12, 1e-6):
         matrix = torch.diag(torch.tensor(diagonal, dtype=torch.double))
         matrix = (matrix + noise * random_matrices(1)[0]).requires_grad_()
-        (project_to_so3(matrix) * random_matrices(2)[1]).sum().backward()
+        (project_to_so3(matrix) * random_matrices(2)[1]).sum().backward()  # type: ignore[no-untyped-call]
         assert matrix.grad is not None
         assert torch.isfinite(matrix.grad).all()
         assert matrix.grad.abs().max() < 1e4
@@ -72,7 +74,7 @@ def test_decoded_pose_equals_the_numpy_twin(pose: PoseEncoding, n: int) -> None:
     raw = place.RawPose(*(rng.normal(size=(n, c)) for c in (9, 3, 3)))
     cells = rng.integers(0, 64, (n, 2)).astype(float)
     view = view_of(cells, camera, spec)
-    got = decode_pose(*map(torch.from_numpy, (raw.rotation, raw.translation, raw.scale)), view, pose)
+    got = decode_raw(raw, view, pose)
     want = place.decode_pose(raw, cells, camera, spec)
     np.testing.assert_allclose(got.rotation, want.rotation, atol=1e-9)
     np.testing.assert_allclose(got.translation, want.translation, atol=1e-9)
@@ -89,8 +91,7 @@ def test_decoding_undoes_the_runtime_encoding() -> None:
     cells = np.floor(camera.project(centers)[:, 1::-1] / spec.stride)
     raw = place.encode_pose(boxes, cells, camera, spec)
     view = view_of(cells, camera, spec)
-    values = map(torch.from_numpy, (raw.rotation, raw.translation, raw.scale))
-    got = decode_pose(*values, view, spec.pose)
+    got = decode_raw(raw, view, spec.pose)
     np.testing.assert_allclose(got.rotation, boxes.rotation, atol=1e-9)
     np.testing.assert_allclose(got.translation, boxes.translation, atol=1e-9)
     np.testing.assert_allclose(got.scale, boxes.scale, atol=1e-9)
@@ -121,6 +122,11 @@ def test_symmetry_groups_have_their_order_and_repeat_to_a_common_size() -> None:
     assert distinct == [1, 2, 4, CONTINUOUS_STEPS]
     assert symmetry_turns(torch.tensor([1, 2])).shape == (2, 2, 3, 3)
     assert symmetry_turns(torch.zeros(0, dtype=torch.int64)).shape == (0, 1, 3, 3)
+
+
+def decode_raw(raw: place.RawPose, view: CellView, pose: PoseEncoding) -> BoxTensors:
+    rotation, translation = torch.from_numpy(raw.rotation), torch.from_numpy(raw.translation)
+    return decode_pose(rotation, translation, torch.from_numpy(raw.scale), view, pose)
 
 
 def view_of(cells: np.ndarray, camera: Camera, spec: ModelSpec) -> CellView:

@@ -132,7 +132,9 @@ def load_network(run: Path) -> LoadedRun:
     weights = run / BEST if (run / BEST).is_file() else run / CHECKPOINT
     for path in (weights, run / CONFIG, run / SPEC):
         if not path.is_file():
-            raise InputError(f"{run}: expected a folder of train/run.py, but {path.name} is missing")
+            raise InputError(
+                f"{run}: expected a folder of train/run.py, but {path.name} is missing"
+            )
     config = TrainConfig.from_json((run / CONFIG).read_text(encoding="utf-8"))
     try:
         spec = ModelSpec.from_json((run / SPEC).read_text(encoding="utf-8"))

@@ -21,7 +21,9 @@ def collision_loss(boxes: BoxTensors, points: Tensor, sdf: Tensor, image: Tensor
         image: Image that each object is in, (n,); only objects of one image can collide.
     """
     n = len(image)
-    together = (image[:, None] == image[None]) & ~torch.eye(n, dtype=torch.bool, device=image.device)
+    together = (image[:, None] == image[None]) & ~torch.eye(
+        n, dtype=torch.bool, device=image.device
+    )
     i, j = torch.nonzero(together, as_tuple=True)
     if not len(i):
         return boxes.translation.sum(dim=1) * 0

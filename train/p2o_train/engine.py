@@ -22,10 +22,11 @@ from p2o_train.checkpoint import (
 )
 from p2o_train.config import OptimConfig, TrainConfig
 from p2o_train.ema import averaged_copy, update_average
-from p2o_train.evaluation import EvaluationReport, evaluate
+from p2o_train.evaluation import evaluate
 from p2o_train.log import RunLog
 from p2o_train.network.build import PointsNetwork, build_network, normalise
 from p2o_train.predictors import torch_predictor
+from p2o_train.report import EvaluationReport
 from p2o_train.schedule import Horizon, lr_factor
 from p2o_train.targets import Targets
 from p2o_train.total import loss_terms
@@ -111,7 +112,9 @@ def _loop(
     for batch in batches_from(BatchDataset(data, spec, config), state.step, config.workers):
         progress = run.horizon.progress(state.step, state.elapsed_s)
         collide = progress >= config.loss.collision_from and config.loss.collision > 0
-        values = _step(config, spec, state, batch.to(run.device), sdf if collide else None, progress)
+        values = _step(
+            config, spec, state, batch.to(run.device), sdf if collide else None, progress
+        )
         now = time.monotonic()
         state.elapsed_s, clock = state.elapsed_s + now - clock, now
         run.log.step(state.step, values | {"images_per_s": config.batch / max(values["s"], 1e-9)})

@@ -127,9 +127,7 @@ def make_targets(
             splat(heatmap[i, class_id], cell, int(radius))
 
     first = np.cumsum([0] + [len(part.class_id) for part in parts])
-    object_id = np.concatenate(
-        [part.object_id + first[i] for i, part in enumerate(parts)]
-    )
+    object_id = np.concatenate([part.object_id + first[i] for i, part in enumerate(parts)])
     image = np.concatenate([np.full(len(part.object_id), i) for i, part in enumerate(parts)])
     cells = np.concatenate([part.cells for part in parts])
     distance = np.concatenate([part.steps for part in parts])
@@ -222,7 +220,9 @@ class _ObjectPart:
 def _object_part(sample: Sample, spec: ModelSpec, config: LossConfig) -> _ObjectPart:
     center_px = sample.camera.project(sample.boxes.translation)
     # NaN, behind the camera, compares false.
-    inside = ((center_px[:, :2] >= 0) & (center_px[:, :2] < spec.input_size)).all(axis=1)
+    inside = np.flatnonzero(
+        ((center_px[:, :2] >= 0) & (center_px[:, :2] < spec.input_size)).all(axis=1)
+    )
     boxes = sample.boxes[inside]
     center = np.floor(center_px[inside, 1::-1] / spec.stride).astype(np.int64)
     step = _steps_within(config.positive_radius)
@@ -261,7 +261,7 @@ def _projected_size(boxes: Box9DoF, camera: Camera) -> FloatArray:
     limit = np.array([camera.width, camera.height])
     low = np.clip(corners.min(axis=1, initial=np.inf), 0, limit)
     high = np.clip(corners.max(axis=1, initial=-np.inf), 0, limit)
-    return np.maximum(high - low, 1.0)[:, ::-1]
+    return np.asarray(np.maximum(high - low, 1.0)[:, ::-1])
 
 
 def _real(values: object) -> Tensor:

@@ -106,9 +106,7 @@ def _point_term(boxes: BoxTensors, targets: Targets, config: LossConfig) -> Tens
     return squared / (true.translation - camera).square().sum(dim=1)
 
 
-def _shape_term(
-    logits: Tensor, targets: Targets, spec: ModelSpec, config: LossConfig
-) -> Tensor:
+def _shape_term(logits: Tensor, targets: Targets, spec: ModelSpec, config: LossConfig) -> Tensor:
     owner = targets.object_id
     k = spec.exemplars_per_class
     first = targets.class_id[owner] * k

@@ -77,15 +77,15 @@ class ConvNorm(nn.Module):
         self.frozen_norm = False
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return (b, out_channels, h / stride, w / stride) of (b, in_channels, h, w)."""
         if self.pad:
             x = F.pad(x, self.pad)
-        if self.training and self.frozen_norm:
-            x = self._folded(x)
-        else:
-            x = self.norm(self.conv(x))
+        folded = self.training and self.frozen_norm
+        x = self._folded(x) if folded else self.norm(self.conv(x))
         return x if self.linear else F.relu6(x, inplace=True)
 
     def train(self, mode: bool = True) -> "ConvNorm":
+        """Switch the mode, but leave frozen statistics alone."""
         super().train(mode)
         if self.frozen_norm:
             self.norm.eval()
@@ -114,8 +114,8 @@ class InvertedBottleneck(nn.Module):
         self.residual = stride == 1 and in_channels == stage.channels
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.expand(x) if self.expand else x
-        y = self.project(self.depthwise(y))
+        """Return (b, c', h / stride, w / stride) of (b, c, h, w)."""
+        y: Tensor = self.project(self.depthwise(self.expand(x) if self.expand else x))
         return x + y if self.residual else y
 
 
@@ -186,7 +186,9 @@ def load_imagenet_weights(backbone: EfficientNetLite0) -> dict[str, Tensor]:
     try:
         backbone.load_state_dict({own: stored.pop(theirs) for own, theirs in names.items()})
     except (KeyError, RuntimeError) as error:
-        raise InputError(f"network: {path.name} does not hold EfficientNet-Lite0: {error}") from error
+        raise InputError(
+            f"network: {path.name} does not hold EfficientNet-Lite0: {error}"
+        ) from error
     return stored
 
 

@@ -47,6 +47,7 @@ class Head(nn.Module):
         self.out = nn.Conv2d(hidden, out_channels, 1)
 
     def forward(self, features: Tensor) -> Tensor:
+        """Return the whole map, (b, out_channels, h, w), of (b, in_channels, h, w)."""
         return self._finish(self.spatial(features))
 
     def at(self, patches: Tensor) -> Tensor:

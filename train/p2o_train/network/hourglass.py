@@ -31,6 +31,7 @@ class Residual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return (b, out_channels, h / stride, w / stride) of (b, in_channels, h, w)."""
         y = F.relu(self.first_norm(self.first(x)))
         return F.relu(self.skip(x) + self.second_norm(self.second(y)))
 
@@ -55,6 +56,7 @@ class Hourglass(nn.Module):
         self.up = nn.Sequential(Residual(below, below), Residual(below, here))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return a map of the input's shape, (b, widths[0], h, w); h and w halve at each level."""
         lower = self.up(self.inner(self.down(x)))
         grown = F.interpolate(lower, scale_factor=2.0, mode="bilinear", align_corners=False)
         out: Tensor = self.upper(x) + grown
@@ -84,6 +86,7 @@ class HourglassBody(nn.Module):
         self.out_channels = first
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the last stack's features, (b, out_channels, h, w)."""
         x = self.stem(x)
         features: Tensor = self.stacks[0](x)
         for join, stack in zip(self.joins, list(self.stacks)[1:], strict=True):

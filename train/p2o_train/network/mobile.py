@@ -21,6 +21,7 @@ class Merge(nn.Module):
         self.mix = ConvNorm(out_channels, out_channels, 3)
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
+        """Return (b, out_channels, 2h, 2w) of (b, c, h, w) and (b, c', 2h, 2w)."""
         # Half-pixel bilinear converts to TFLite's RESIZE_BILINEAR exactly.
         grown = F.interpolate(
             self.coarse(coarse), scale_factor=2.0, mode="bilinear", align_corners=False
@@ -46,6 +47,8 @@ class MobileBody(nn.Module):
         self.out_channels = coarse
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the features at stride 4."""
+        features: Tensor
         *fine, features = self.backbone(x)
         for merge, tap in zip(self.merges, reversed(fine), strict=True):
             features = merge(features, tap)
