@@ -1,7 +1,6 @@
 """Reduce a mesh to a few hundred triangles, and give it normals with hard edges."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -11,9 +10,6 @@ from points2objects.geometry import FloatArray, IntArray
 
 CREASE_DEG = 40.0
 """Edges sharper than this stay hard."""
-
-AGGRESSIVENESS = (7.0, 5.0, 3.0)
-"""Settings of the decimation to try: none is best for every mesh, and one in ten fails badly."""
 
 
 @dataclass(frozen=True)
@@ -42,65 +38,43 @@ def simplify(vertices: FloatArray, faces: IntArray, triangles: int) -> LowPoly:
         triangles: Most triangles to keep.
 
     Raises:
-        InputError: The mesh has more separate pieces than triangles to share out.
+        InputError: Nothing is left within the budget.
     """
     vertices, faces = weld(vertices, faces)
-    reference = sample_surface(vertices, faces, 2000, np.random.default_rng(0))
     diagonal = float(np.linalg.norm(np.ptp(vertices, axis=0)))
-    candidates = _candidates(vertices, faces, triangles)
-    if not candidates:
-        raise InputError(f"a mesh cannot be reduced to {triangles} triangles; raise --triangles")
-    errors = [_distance(reference, *candidate) / diagonal for candidate in candidates]
-    best = int(np.argmin(errors))
-    points, normals, corners = with_normals(*candidates[best])
-    return LowPoly(points, normals, corners, errors[best])
+    points, corners = weld(vertices, _decimated(vertices, faces, triangles))
+    if not 4 <= len(corners) <= triangles:
+        raise InputError(
+            f"a mesh of {len(faces)} triangles cannot be reduced to {triangles}; raise --triangles"
+        )
+    reference = sample_surface(vertices, faces, 2000, np.random.default_rng(0))
+    error = _distance(reference, points, corners) / diagonal
+    return LowPoly(*with_normals(points, corners), error)
 
 
-def _candidates(
-    vertices: FloatArray, faces: IntArray, triangles: int
-) -> list[tuple[FloatArray, IntArray]]:
-    """Return the ways to meet the budget; the mesh itself if it does."""
-    import fast_simplification
+def _decimated(vertices: FloatArray, faces: IntArray, triangles: int) -> IntArray:
+    """Collapse edges until the budget is met, and return the faces left, over the same vertices.
+
+    Pieces that resist because they are small and many are pruned; if that is not enough, the
+    vertices are clustered regardless of how they connect.
+    """
+    import meshoptimizer
 
     if len(faces) <= triangles:
-        return [(vertices, faces)]
-    found = []
-    for aggressiveness in AGGRESSIVENESS:
-        target = triangles
-        for _ in range(6):  # pieces of few triangles resist, so the count can miss the target
-            reduced: Any = fast_simplification.simplify(
-                np.ascontiguousarray(vertices, np.float32),
-                np.ascontiguousarray(faces, np.int32),
-                target_count=target,
-                agg=aggressiveness,
-            )
-            points, corners = weld(np.asarray(reduced[0], float), np.asarray(reduced[1]))
-            if len(corners) <= triangles:
-                break
-            target = int(target * 0.85)
-        if 4 <= len(corners) <= triangles:
-            found.append((points, corners))
-    return found or _largest_pieces(vertices, faces, triangles)
-
-
-def _largest_pieces(
-    vertices: FloatArray, faces: IntArray, triangles: int
-) -> list[tuple[FloatArray, IntArray]]:
-    """Drop the smallest pieces of a mesh that is made of too many, then decimate the rest."""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]]])
-    graph = coo_matrix((np.ones(len(edges)), edges.T), shape=(len(vertices),) * 2)
-    count, label = connected_components(graph, directed=False)
-    if count < 2:
-        return []
-    a, b, c = (vertices[faces[:, i]] for i in range(3))
-    area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
-    share = np.bincount(label[faces[:, 0]], weights=area, minlength=count)
-    keep = np.argsort(-share)[: max(1, min(count - 1, triangles // 12))]
-    kept = faces[np.isin(label[faces[:, 0]], keep)]
-    return _candidates(*weld(vertices, kept), triangles)
+        return faces
+    indices = np.ascontiguousarray(faces.ravel(), np.uint32)
+    points = np.ascontiguousarray(vertices, np.float32)
+    left = np.zeros_like(indices)
+    for options in (0, meshoptimizer.SIMPLIFY_PRUNE):
+        count = meshoptimizer.simplify(
+            left, indices, points, len(indices), len(points), 12, 3 * triangles, 1.0, options
+        )
+        if count <= 3 * triangles:
+            return left[:count].reshape(-1, 3).astype(np.int64)
+    count = meshoptimizer.simplify_sloppy(
+        left, indices, points, len(indices), len(points), 12, 3 * triangles, 1.0
+    )
+    return left[:count].reshape(-1, 3).astype(np.int64)
 
 
 def weld(vertices: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray]:
