@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -148,20 +149,20 @@ def build(config: BuildConfig) -> BuildReport:
             target = mesh_path(folder, job.id)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / "mesh.npz", target)
-        report = BuildReport(
-            database=ShapeDB.load(folder),
-            refused=tuple(refused),
-            methods=dict(Counter(record.method for record in records)),
-            sdf_seconds=float(np.median([record.seconds for record in records])),
-        )
-        log_text = {
+        methods = dict(Counter(record.method for record in records))
+        made = {
             "config": json.loads(json.dumps(asdict(config), default=str)),
-            "refused": report.refused,
-            "methods": report.methods,
+            "refused": refused,
+            "methods": methods,
         }
-        (folder / "build.json").write_text(json.dumps(log_text, indent=1) + "\n", "utf-8")
+        (folder / "build.json").write_text(json.dumps(made, indent=1) + "\n", "utf-8")
     shutil.rmtree(cache)
-    return report
+    return BuildReport(
+        database=ShapeDB.load(config.out),
+        refused=tuple(refused),
+        methods=methods,
+        sdf_seconds=float(np.median([record.seconds for record in records])),
+    )
 
 
 def _jobs(config: BuildConfig) -> tuple[list[Job], list[str]]:
@@ -247,7 +248,8 @@ def _process(task: tuple[Job, Path]) -> _Outcome:
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         mesh.save(temporary / "mesh.npz")
-        np.savez(temporary / "record.npz", **{k: np.asarray(v) for k, v in asdict(record).items()})
+        values: dict[str, Any] = {key: np.asarray(value) for key, value in asdict(record).items()}
+        np.savez(temporary / "record.npz", **values)
     return _Outcome(folder, "")
 
 

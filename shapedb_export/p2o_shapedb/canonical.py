@@ -75,7 +75,7 @@ def surface_points(
     points = sample_surface(metric, canonical.mesh.faces, 6 * count, rng) / canonical.extent_m
     outer = points[interpolate(sdf, points) > -0.6 / SDF_SIZE]
     pool = outer if len(outer) >= count else points
-    return pool[np.linspace(0, len(pool) - 1, count).round().astype(int)]
+    return np.asarray(pool[np.linspace(0, len(pool) - 1, count).round().astype(int)])
 
 
 def interpolate(grid: FloatArray, points: FloatArray) -> FloatArray:

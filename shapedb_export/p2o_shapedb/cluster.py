@@ -104,7 +104,7 @@ def soft_radius(distances: FloatArray) -> float:
 
 def soft_labels(distances: FloatArray, radius: float) -> FloatArray:
     """Grade resemblance, 0..1, of the same shape as the distances (paper, eq. 5)."""
-    return np.maximum(0.0, 1.0 - distances / radius)
+    return np.asarray(np.maximum(0.0, 1.0 - distances / radius))
 
 
 def _squared_distances(a: FloatArray, b: FloatArray) -> FloatArray:

@@ -154,7 +154,8 @@ def inside_by_winding_number(vertices: FloatArray, faces: IntArray, size: int) -
     oriented = _oriented(vertices, faces)
     points = cell_centers(size).reshape(-1, 3)
     winding = igl.fast_winding_number(vertices, oriented, points)
-    return np.abs(np.asarray(winding)).reshape(size, size, size) > 0.5
+    inside = np.abs(np.asarray(winding)).reshape(size, size, size) > 0.5
+    return np.asarray(inside, bool)
 
 
 def inside_by_flood(vertices: FloatArray, faces: IntArray, size: int) -> BoolArray:

@@ -41,40 +41,47 @@ def simplify(vertices: FloatArray, faces: IntArray, triangles: int) -> LowPoly:
         InputError: Nothing is left within the budget.
     """
     vertices, faces = weld(vertices, faces)
-    diagonal = float(np.linalg.norm(np.ptp(vertices, axis=0)))
-    points, corners = weld(vertices, _decimated(vertices, faces, triangles))
-    if not 4 <= len(corners) <= triangles:
+    reference = sample_surface(vertices, faces, 2000, np.random.default_rng(0))
+    found = []
+    for left in _decimated(vertices, faces, triangles):
+        points, corners = weld(vertices, left)
+        if 4 <= len(corners) <= triangles:
+            found.append((_distance(reference, points, corners), points, corners))
+    if not found:
         raise InputError(
             f"a mesh of {len(faces)} triangles cannot be reduced to {triangles}; raise --triangles"
         )
-    reference = sample_surface(vertices, faces, 2000, np.random.default_rng(0))
-    error = _distance(reference, points, corners) / diagonal
-    return LowPoly(*with_normals(points, corners), error)
+    error, points, corners = min(found, key=lambda one: one[0])
+    diagonal = float(np.linalg.norm(np.ptp(vertices, axis=0)))
+    return LowPoly(*with_normals(points, corners), error / diagonal)
 
 
-def _decimated(vertices: FloatArray, faces: IntArray, triangles: int) -> IntArray:
-    """Collapse edges until the budget is met, and return the faces left, over the same vertices.
+def _decimated(vertices: FloatArray, faces: IntArray, triangles: int) -> list[IntArray]:
+    """Return ways to meet the budget, each the faces left over the same vertices.
 
-    Pieces that resist because they are small and many are pruned; if that is not enough, the
+    Collapsing edges does it, unless a mesh has many small pieces; then pieces are pruned, or
     vertices are clustered regardless of how they connect.
     """
     import meshoptimizer
 
     if len(faces) <= triangles:
-        return faces
+        return [faces]
     indices = np.ascontiguousarray(faces.ravel(), np.uint32)
     points = np.ascontiguousarray(vertices, np.float32)
+    budget = (len(indices), len(points), 12, 3 * triangles, 1.0)
+
+    def result(count: int) -> IntArray:
+        return left[:count].reshape(-1, 3).astype(np.int64)
+
     left = np.zeros_like(indices)
-    for options in (0, meshoptimizer.SIMPLIFY_PRUNE):
-        count = meshoptimizer.simplify(
-            left, indices, points, len(indices), len(points), 12, 3 * triangles, 1.0, options
-        )
-        if count <= 3 * triangles:
-            return left[:count].reshape(-1, 3).astype(np.int64)
-    count = meshoptimizer.simplify_sloppy(
-        left, indices, points, len(indices), len(points), 12, 3 * triangles, 1.0
-    )
-    return left[:count].reshape(-1, 3).astype(np.int64)
+    collapsed = result(meshoptimizer.simplify(left, indices, points, *budget))
+    if len(collapsed) <= triangles:
+        return [collapsed]
+    prune = meshoptimizer.SIMPLIFY_PRUNE
+    return [
+        result(meshoptimizer.simplify(left, indices, points, *budget, prune)),
+        result(meshoptimizer.simplify_sloppy(left, indices, points, *budget)),
+    ]
 
 
 def weld(vertices: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray]:

@@ -266,7 +266,8 @@ def _sphere_grid(cells: int) -> tuple[FloatArray, IntArray]:
     quads = np.concatenate(
         [np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)]
     )
-    points, faces = [], []
+    points: list[FloatArray] = []
+    faces: list[IntArray] = []
     for axis in range(3):
         for sign in (-1.0, 1.0):
             side = np.zeros((count * count, 3))
