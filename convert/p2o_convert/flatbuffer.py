@@ -28,9 +28,9 @@ def embed_spec(tflite: bytes, spec: ModelSpec) -> bytes:
             buffer.offset = buffer.size = 0
     for old in model.metadata or []:
         model.buffers[old.buffer].data = None
-    holder = schema.BufferT()
+    holder: Any = schema.BufferT()
     holder.data = np.frombuffer(spec.to_json().encode(), np.uint8)
-    entry = schema.MetadataT()
+    entry: Any = schema.MetadataT()
     entry.name = SPEC_METADATA.encode()
     entry.buffer = len(model.buffers)
     model.buffers.append(holder)

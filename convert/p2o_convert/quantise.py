@@ -1,6 +1,7 @@
 """Float TFLite to full int8: per-channel weights, activation ranges from real images."""
 
 import logging
+from collections.abc import MutableMapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from points2objects.spec import ModelSpec
 
 log = logging.getLogger(__name__)
 
-Ranges = dict[str, dict[str, Any]]
+Ranges = dict[str, MutableMapping[str, Any]]
 """Least and largest value of each tensor, as litert-quantizer names them."""
 
 

@@ -1,7 +1,7 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -111,7 +111,7 @@ def test_the_spec_comes_back_out_of_the_file(converted: "Models", spec: ModelSpe
 
     for tflite in (converted.float32, _int8(converted)):
         assert read_spec(tflite) == spec
-        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(tflite, 0))
+        model: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAs(tflite, 0))
         assert [entry.name for entry in model.metadata] == [SPEC_METADATA.encode()]
         # All weights lie inside the flatbuffer, where any reader finds them.
         assert all(buffer.offset <= 1 for buffer in model.buffers)
