@@ -3,7 +3,6 @@
 import sys
 
 from p2o_shapedb.command import parse, run_command
-
 from p2o_train.data.making import MakeConfig
 
 

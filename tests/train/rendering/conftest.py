@@ -30,7 +30,10 @@ def can() -> tuple[FloatArray, IntArray]:
     """Return a cylinder with a box for a handle, mirror symmetric in z."""
     body, handle = primitive("cylinder"), primitive("box")
     vertices = np.concatenate(
-        [body.positions * [0.8, 1, 1] - [0.1, 0, 0], handle.positions * [0.2, 0.5, 0.1] + [0.4, 0, 0]]
+        [
+            body.positions * [0.8, 1, 1] - [0.1, 0, 0],
+            handle.positions * [0.2, 0.5, 0.1] + [0.4, 0, 0],
+        ]
     )
     return vertices, np.concatenate([body.faces, handle.faces + len(body.positions)])
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from p2o_shapedb.database import ModelEntry
 
+from p2o_shapedb.database import ModelEntry
 from p2o_train.data.sample import Sample
+from points2objects.errors import InputError
 from points2objects.geometry import Box9DoF, ByteArray, FloatArray, rigid
 
 _MIRROR_X = np.diag([-1.0, 1.0, 1.0])
@@ -43,6 +44,21 @@ class AugmentConfig:
     """Chance of a covered rectangle."""
     border_rgb: tuple[float, float, float] = (123.675, 116.28, 103.53)
     """Colour outside the frame, as the runtime's preprocessing fills it."""
+
+    def __post_init__(self) -> None:
+        for name in (
+            "flip",
+            "roll",
+            "letterbox",
+            "color",
+            "tone",
+            "blur",
+            "noise",
+            "jpeg",
+            "erase",
+        ):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} must be in 0..1, got {getattr(self, name)}")
 
 
 def augment(
@@ -119,7 +135,7 @@ def roll(sample: Sample, angle: float, border_rgb: Sequence[float]) -> Sample:
         Image.Transform.AFFINE,
         tuple(old_from_new[:2].ravel()),
         Image.Resampling.BICUBIC,
-        fillcolor=tuple(int(round(v)) for v in border_rgb),
+        fillcolor=tuple(round(v) for v in border_rgb),
     )
     return _with_labels_inside(
         sample, replace(rolled, image=np.asarray(image)), np.ones(camera_shape(sample), dtype=bool)
@@ -170,9 +186,7 @@ def _with_labels_inside(before: Sample, after: Sample, shown: npt.NDArray[np.boo
     )
 
 
-def _letterboxed(
-    sample: Sample, rng: np.random.Generator, border_rgb: Sequence[float]
-) -> Sample:
+def _letterboxed(sample: Sample, rng: np.random.Generator, border_rgb: Sequence[float]) -> Sample:
     """Blank what a frame of another shape would not have seen: usually sides, or top and bottom."""
     height, width = camera_shape(sample)
     long, short = rng.uniform(0.85, 1.2), rng.uniform(0.55, 0.95)

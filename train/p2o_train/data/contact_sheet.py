@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from p2o_shapedb.database import ShapeDB
 
+from p2o_shapedb.database import ShapeDB
 from p2o_train.data.rendered import RenderedDataset
 from p2o_train.data.sample import Sample
 from points2objects.geometry import BOX_EDGES, ByteArray, FloatArray

@@ -1,17 +1,18 @@
 """Render a dataset with all cores: shard by shard, resumable, the same for any number of them."""
 
+import json
 import multiprocessing
 import os
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from p2o_shapedb.command import refuse_existing
 from p2o_shapedb.database import ShapeDB
-
 from p2o_train.data.shards import (
     MANIFEST,
     PLAN,
@@ -23,6 +24,11 @@ from p2o_train.data.shards import (
     write_shard,
 )
 from points2objects.errors import InputError
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from p2o_train.rendering.generate import SampleGenerator
 
 SHARD_SAMPLES = 250
 
@@ -158,14 +164,12 @@ def _prepare_folder(config: MakeConfig, plan: dict[str, Any]) -> None:
                 "on, or add --overwrite"
             )
         return
-    elif out.exists():
-        refuse_existing(out, config.overwrite or not any(out.iterdir()))
+    elif out.exists() and any(out.iterdir()) and not (out / PLAN).is_file():
+        raise InputError(f"{out}: holds other files; choose an empty or new folder as --out")
     if out.exists():
         shutil.rmtree(out)
     for split in ("train", "val"):
         (out / split).mkdir(parents=True)
-    import json
-
     (out / PLAN).write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
 
 
@@ -178,45 +182,83 @@ def _render(config: MakeConfig, jobs: list[ShardJob]) -> None:
 
     if not jobs:
         return
-    workers = min(config.workers or len(os.sched_getaffinity(0)), len(jobs))
     for name in ("LP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = "1"  # The workers inherit it before they load anything.
+        os.environ.setdefault(name, "1")  # Workers inherit it before they load anything.
+    workers = min(config.workers or len(os.sched_getaffinity(0)), len(jobs))
+    total = sum(job.count for job in jobs)
+    with tqdm(total=total, unit="image", disable=None, smoothing=0.05) as bar:
+        if workers == 1:
+            worker = _Worker(config, bar.update)
+            for job in jobs:
+                worker.render(job)
+            worker.close()
+        else:
+            _render_in_processes(config, jobs, workers, bar)
+
+
+def _render_in_processes(
+    config: MakeConfig, jobs: list[ShardJob], workers: int, bar: "tqdm[Any]"
+) -> None:
     # Not forked: an OpenGL context does not survive that.
     context = multiprocessing.get_context("spawn")
     done: Synchronized[int] = context.Value("q", 0)
-    total = sum(job.count for job in jobs)
-    with (
-        context.Pool(workers, _start_worker, (config, done)) as pool,
-        tqdm(total=total, unit="image", disable=None, smoothing=0.05) as bar,
-    ):
+    with context.Pool(workers, _start_worker, (config, done)) as pool:
         result = pool.map_async(_render_shard, jobs, chunksize=1)
         while not result.ready():
             result.wait(0.5)
             bar.update(done.value - bar.n)
         result.get()
-        bar.update(total - bar.n)
+        bar.update(done.value - bar.n)
 
 
-_worker: dict[str, Any] = {}
-"""State of one worker process: a pool hands nothing else to its functions."""
+class _Worker:
+    """Renders shards, keeping its renderer for the next one of the same split."""
+
+    def __init__(self, config: MakeConfig, count: Callable[[int], object]) -> None:
+        self._config = config
+        self._count = count
+        self._shapedb = ShapeDB.load(config.shapedb)
+        self._split = ""
+        self._generator: SampleGenerator | None = None
+
+    def render(self, job: ShardJob) -> None:
+        """Render one shard and write it."""
+        generator = self._generator_of(job.split)
+        samples = []
+        for number in range(job.first, job.first + job.count):
+            samples.append(generator.sample(number))
+            self._count(1)
+        write_shard(_path(self._config.out, job), samples, self._shapedb)
+
+    def close(self) -> None:
+        """Free the renderer."""
+        if self._generator is not None:
+            self._generator.close()
+
+    def _generator_of(self, split: str) -> "SampleGenerator":
+        from p2o_train.rendering.generate import SampleGenerator
+
+        if self._generator is None or self._split != split:
+            self.close()
+            config = self._config
+            self._split = split
+            self._generator = SampleGenerator(
+                self._shapedb, split, config.seed, config.quality, config.assets
+            )
+        return self._generator
+
+
+_workers: list[_Worker] = []
+"""The worker of a pool's process: a pool hands nothing else to its functions."""
 
 
 def _start_worker(config: MakeConfig, done: "Synchronized[int]") -> None:
-    _worker.update(config=config, done=done, shapedb=ShapeDB.load(config.shapedb))
+    def count(images: int) -> None:
+        with done.get_lock():
+            done.value += images
+
+    _workers.append(_Worker(config, count))
 
 
 def _render_shard(job: ShardJob) -> None:
-    from p2o_train.rendering.generate import SampleGenerator
-
-    config, shapedb = _worker["config"], _worker["shapedb"]
-    if _worker.get("split") != job.split:
-        _worker["split"] = job.split
-        _worker["generator"] = SampleGenerator(
-            shapedb, job.split, config.seed, config.quality, config.assets
-        )
-    samples = []
-    for number in range(job.first, job.first + job.count):
-        samples.append(_worker["generator"].sample(number))
-        with _worker["done"].get_lock():
-            _worker["done"].value += 1
-    write_shard(_path(config.out, job), samples, shapedb)
+    _workers[0].render(job)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from p2o_shapedb.database import ShapeDB
-
 from p2o_train.data.sample import Sample
 from p2o_train.data.shards import MANIFEST, PLAN, SCHEMA_VERSION, from_label, read_json
 from points2objects.errors import InputError

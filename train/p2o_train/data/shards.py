@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from p2o_shapedb.database import ShapeDB
 
+from p2o_shapedb.database import ShapeDB
 from p2o_train.data.sample import LEVEL_ORIGIN, Sample
 from points2objects.camera import Camera
 from points2objects.errors import InputError
@@ -63,9 +63,7 @@ def describe_shard(path: Path) -> ShardInfo:
     return ShardInfo(path.name, count, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def write_manifest(
-    folder: Path, plan: dict[str, Any], splits: dict[str, list[ShardInfo]]
-) -> None:
+def write_manifest(folder: Path, plan: dict[str, Any], splits: dict[str, list[ShardInfo]]) -> None:
     """Write `dataset.json`, which makes the dataset complete."""
     manifest = plan | {
         "splits": {name: [asdict(shard) for shard in shards] for name, shards in splits.items()}

@@ -5,10 +5,10 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+
 from p2o_shapedb.canonical import Canonical, canonicalise
 from p2o_shapedb.database import ShapeDB
 from p2o_shapedb.meshes import clean, find_cad, load_mesh
-
 from p2o_train.rendering.layout import Standing, jittered_extent
 from p2o_train.rendering.meshes import RenderMesh, prepare_mesh, primitive
 from points2objects.errors import InputError
@@ -88,7 +88,7 @@ class Catalog:
         if cad and rng.random() < 0.6:
             paths = cad[int(rng.integers(len(cad)))]
             path = paths[int(rng.integers(len(paths)))]
-            natural = np.asarray(_read_cad(path).extent_m)
+            natural = _read_cad(path).extent_m
             if kind == "tabletop" and natural.max() > 0.35:
                 natural = natural * (rng.uniform(0.12, 0.35) / natural.max())
             return Standing(f"cad:{path}", jittered_extent(rng, natural, round_shape=False))

@@ -107,13 +107,14 @@ def shrink(pixels: FloatArray, height: int) -> FloatArray:
 
 def map_directions(height: int) -> tuple[FloatArray, FloatArray]:
     """Return direction (h, 2h, 3) and solid angle (h, 2h) of every pixel."""
-    polar = (np.arange(height) + 0.5) / height * np.pi
-    azimuth = (np.arange(2 * height) + 0.5) / (2 * height) * 2 * np.pi
-    polar, azimuth = (a.astype(np.float32) for a in np.meshgrid(polar, azimuth, indexing="ij"))
+    step = np.float32(np.pi / height)
+    down = (np.arange(height, dtype=np.float32) + np.float32(0.5)) * step
+    around = (np.arange(2 * height, dtype=np.float32) + np.float32(0.5)) * step
+    polar, azimuth = np.meshgrid(down, around, indexing="ij")
     directions = np.stack(
         [np.sin(polar) * np.sin(azimuth), np.cos(polar), -np.sin(polar) * np.cos(azimuth)], -1
     )
-    return directions, np.sin(polar) * np.float32(np.pi / height) ** 2
+    return directions, np.sin(polar) * step**2
 
 
 def harmonics(environment: FloatArray, turn: float) -> FloatArray:
@@ -121,7 +122,13 @@ def harmonics(environment: FloatArray, turn: float) -> FloatArray:
     small = shrink(environment, 32)
     directions, solid_angle = map_directions(small.shape[0])
     basis = _harmonic_basis(turn_about_y(directions, turn))
-    return np.einsum("hwc,hwk,hw->kc", small, basis, solid_angle).astype(np.float32)
+    return np.asarray(np.einsum("hwc,hwk,hw->kc", small, basis, solid_angle), np.float32)
+
+
+def irradiance_from_above(values: FloatArray) -> FloatArray:
+    """Return the irradiance of a horizontal surface, (3,), from harmonics (9, 3)."""
+    third = -0.315392 * values[6] - 0.546274 * values[8]
+    return np.asarray(0.886227 * values[0] + 1.023328 * values[1] + 0.785398 * third)
 
 
 def turn_about_y(directions: FloatArray, turn: float) -> FloatArray:

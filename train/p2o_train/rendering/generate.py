@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from p2o_shapedb.database import ShapeDB
 
+from p2o_shapedb.database import ShapeDB
 from p2o_train.data.sample import Sample
 from p2o_train.rendering.catalog import Catalog
 from p2o_train.rendering.compose import Draft, Stock, compose, draw_layout
@@ -70,6 +70,10 @@ class SampleGenerator:
             f"sample {number}: no object was visible in {_ATTEMPTS} scenes; "
             "check the sizes of the models in the shape database"
         )
+
+    def close(self) -> None:
+        """Free the renderer."""
+        self._renderer.release()
 
 
 def labelled(scene: RenderScene, picture: Picture, draft: Draft, shapedb: ShapeDB) -> Sample:

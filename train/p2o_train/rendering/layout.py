@@ -223,7 +223,7 @@ class Arranger:
 
 
 def jittered_extent(
-    rng: np.random.Generator, extent: Sequence[float], round_shape: bool
+    rng: np.random.Generator, extent: Sequence[float] | FloatArray, round_shape: bool
 ) -> FloatArray:
     """Vary a natural size by up to 15 % overall and 6 % per axis; round shapes stay round."""
     axes = rng.uniform(0.94, 1.06, 3)

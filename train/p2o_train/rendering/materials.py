@@ -125,8 +125,10 @@ def _patterned(
         return plain
     pictures = len(library.layers) - library.patterns
     picture = pictures > 0 and rng.random() < 0.55
-    layer = rng.integers(library.patterns, len(library.layers)) if picture else (
-        rng.integers(library.patterns)
+    layer = (
+        rng.integers(library.patterns, len(library.layers))
+        if picture
+        else (rng.integers(library.patterns))
     )
     palette, recolor = plain.palette, 1.0
     if picture:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from p2o_shapedb.database import CanonicalMesh
 
+from p2o_shapedb.database import CanonicalMesh
 from points2objects.errors import check_shape
-from points2objects.geometry import ByteArray, FloatArray, IntArray
+from points2objects.geometry import CORNER_SIGNS, ByteArray, FloatArray, IntArray
 
 CREASE_COSINE = 0.7
 PALETTE_SIZE = 4
@@ -109,7 +109,7 @@ def part_of_vertex(faces: IntArray, count: int) -> ByteArray:
     size = np.bincount(piece)
     # Legs of one chair have equally many vertices, and should look alike.
     rank = np.unique(-size, return_inverse=True)[1] % PALETTE_SIZE
-    return rank[piece].astype(np.uint8)
+    return np.asarray(rank[piece], np.uint8)
 
 
 def simplify(vertices: FloatArray, faces: IntArray, max_triangles: int) -> IntArray:
@@ -151,13 +151,13 @@ def corner_normals(vertices: FloatArray, faces: IntArray) -> FloatArray:
         normals[:, axis] += np.bincount(
             left[smooth], weighted[corner_face[right[smooth]], axis], corner_vertex.size
         )
-    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-30)
+    return np.asarray(normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-30))
 
 
 def primitive(kind: str) -> RenderMesh:
     """Make a "box", "cylinder", "cone" or "ball" that fills the canonical cube."""
     if kind == "box":
-        vertices = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) / 2
+        vertices = CORNER_SIGNS
         quads = [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]]
         faces = np.array([[q[0], q[i], q[i + 1]] for q in quads for i in (1, 2)])
     else:
@@ -173,7 +173,8 @@ def primitive(kind: str) -> RenderMesh:
     return prepare_mesh(mesh, np.ones(3), max_triangles=10_000)
 
 
-def _revolve(radius: FloatArray, height: FloatArray, segments: int = 28) -> list[FloatArray]:
+def _revolve(radius: FloatArray, height: FloatArray) -> tuple[FloatArray, IntArray]:
+    segments = 28
     angle = np.arange(segments) * 2 * np.pi / segments
     ring = np.stack([np.cos(angle), 0 * angle, -np.sin(angle)], -1)
     rings = [r * ring + [0, y, 0] for r, y in zip(radius, height, strict=True)]
@@ -187,4 +188,4 @@ def _revolve(radius: FloatArray, height: FloatArray, segments: int = 28) -> list
             faces += [[a, b, d], [a, d, c]]
         last = bottom - segments
         faces += [[bottom, j, i], [bottom + 1, last + i, last + j]]
-    return [vertices, np.array(faces)]
+    return vertices, np.array(faces)

@@ -5,9 +5,7 @@ per pixel, smoothed within surfaces; and the shaded picture with 4 samples per p
 what is visible of each object.
 """
 
-import os
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,21 +14,21 @@ import numpy as np
 from p2o_train.rendering import shaders
 from p2o_train.rendering.environment import draw_lights, harmonics, specular_levels
 from p2o_train.rendering.materials import Material
-from p2o_train.rendering.meshes import RenderMesh
-from p2o_train.rendering.projection import (
-    clip_from_camera,
-    clip_from_level,
-    looking_along,
-    orthographic,
+from p2o_train.rendering.opengl import (
+    UploadedMesh,
+    bind,
+    create_context,
+    depth_texture,
+    environment_texture,
+    plain_texture,
+    set_uniforms,
 )
+from p2o_train.rendering.projection import clip_from_level, looking_along, orthographic
 from p2o_train.rendering.scene import Drawable, Reach, RenderScene, shadow_reach
-from points2objects.camera import Camera
-from points2objects.errors import InputError
+from p2o_train.rendering.visibility import VisibilityCounter
 from points2objects.geometry import ByteArray, FloatArray, IntArray
 
 MESHES_KEPT = 700
-WIDE_FACTOR = 3.0
-"""The wide view that tells how much of an object the frame cuts off shows 3 x 3 frames."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +71,8 @@ class Renderer:
 
     def __init__(self, config: RendererConfig, layers: ByteArray) -> None:
         self._config = config
-        self._gl = _create_context()
-        self._meshes: OrderedDict[str, _Uploaded] = OrderedDict()
+        self._gl = create_context()
+        self._meshes: OrderedDict[str, UploadedMesh] = OrderedDict()
         self._environments: dict[str, Any] = {}
         self._make_programs()
         self._make_buffers()
@@ -92,7 +90,7 @@ class Renderer:
         owner = self._draw_geometry(scene, eye)
         self._draw_light(scene, reach, self._draw_shadows(scene, reach))
         image = self._draw_shaded(scene, eye)
-        return Picture(image, owner, self._visible_fraction(scene, owner))
+        return Picture(image, owner, self._counter.visible_fraction(scene, owner))
 
     def release(self) -> None:
         """Free the context; the renderer is unusable afterwards."""
@@ -108,7 +106,9 @@ class Renderer:
         self._shades = [
             gl.program(
                 shaders.SHADE_VERTEX,
-                shaders.SHADE_FRAGMENT.replace("#version 330", f"#version 330\n#define SURFACE {k}"),
+                shaders.SHADE_FRAGMENT.replace(
+                    "#version 330", f"#version 330\n#define SURFACE {k}"
+                ),
             )
             for k in range(4)
         ]
@@ -124,21 +124,24 @@ class Renderer:
     def _make_buffers(self) -> None:
         gl, config = self._gl, self._config
         size = (config.size_px, config.size_px)
-        self._positions, self._normals = (_texture(gl, size, "f4") for _ in range(2))
+        self._positions, self._normals = (plain_texture(gl, size, "f4") for _ in range(2))
         self._g_buffer = gl.framebuffer([self._positions, self._normals], gl.depth_texture(size))
         self._tiles = int(np.ceil(np.sqrt(max(config.lights, 1))))
-        self._sun_depth = _depth_texture(gl, config.sun_map_px)
-        self._light_depths = _depth_texture(gl, self._tiles * config.light_map_px)
+        self._sun_depth = depth_texture(gl, config.sun_map_px)
+        self._light_depths = depth_texture(gl, self._tiles * config.light_map_px)
         self._sun_buffer = gl.framebuffer([], self._sun_depth)
         self._lights_buffer = gl.framebuffer([], self._light_depths)
-        self._lit = [(_texture(gl, size, "f2"), _texture(gl, size, "f1")) for _ in range(2)]
+        self._lit = [
+            (plain_texture(gl, size, "f2"), plain_texture(gl, size, "f1")) for _ in range(2)
+        ]
         self._lit_buffers = [gl.framebuffer(list(pair)) for pair in self._lit]
         samples = min(config.samples, gl.max_samples)
         self._samples_buffer = gl.framebuffer(
-            [gl.renderbuffer(size, 4, samples=samples)], gl.depth_renderbuffer(size, samples=samples)
+            [gl.renderbuffer(size, 4, samples=samples)],
+            gl.depth_renderbuffer(size, samples=samples),
         )
         self._picture_buffer = gl.framebuffer([gl.renderbuffer(size, 4)])
-        self._mask_buffer = gl.framebuffer([gl.renderbuffer(size, 4)])
+        self._counter = VisibilityCounter(gl, config.size_px, self._mask, self._uploaded)
 
     def _make_textures(self, layers: ByteArray) -> None:
         gl = self._gl
@@ -152,11 +155,11 @@ class Renderer:
         self._noise.filter = (gl.NEAREST, gl.NEAREST)
         self._photo = gl.texture((1, 1), 3, b"\x80\x80\x80")
 
-    def _uploaded(self, drawable: Drawable) -> "_Uploaded":
+    def _uploaded(self, drawable: Drawable) -> "UploadedMesh":
         found = self._meshes.pop(drawable.key, None)
         if found is None:
             programs = (self._geometry, self._depth, self._mask, *self._shades)
-            found = _Uploaded(self._gl, drawable.mesh, programs)
+            found = UploadedMesh(self._gl, drawable.mesh, programs)
         self._meshes[drawable.key] = found
         if len(self._meshes) > MESHES_KEPT:
             self._meshes.popitem(last=False)[1].release()
@@ -166,11 +169,11 @@ class Renderer:
         environment = scene.lighting.environment
         if environment.name not in self._environments:
             levels = specular_levels(environment.light)
-            light = _environment_texture(self._gl, environment.light)
+            light = environment_texture(self._gl, environment.light)
             for level, pixels in enumerate(levels):
                 light.write(pixels.astype("f4").tobytes(), level=level)
             self._environments[environment.name] = (
-                light, _environment_texture(self._gl, environment.backdrop)
+                light, environment_texture(self._gl, environment.backdrop)
             )  # fmt: skip
         return self._environments[environment.name]
 
@@ -182,9 +185,9 @@ class Renderer:
         gl.viewport = (0, 0, size, size)
         self._g_buffer.clear(0, 0, 0, 0)
         project = clip_from_level(scene.camera)
-        _set(self._geometry, eye=eye)
+        set_uniforms(self._geometry, eye=eye)
         for number, drawable in enumerate(scene.drawables, start=1):
-            _set(self._geometry, surface_id=float(number), **_placed(drawable, project))
+            set_uniforms(self._geometry, surface_id=float(number), **_placed(drawable, project))
             self._uploaded(drawable).geometry.render()
         data = self._g_buffer.read(components=4, attachment=0, dtype="f4")
         numbers = np.frombuffer(data, "f4").reshape(size, size, 4)[::-1, :, 3].astype(int)
@@ -203,9 +206,9 @@ class Renderer:
         self._sun_buffer.use()
         gl.viewport = (0, 0, config.sun_map_px, config.sun_map_px)
         self._sun_buffer.clear(depth=1.0)
-        _set(self._depth, clip_from_level=sun)
+        set_uniforms(self._depth, clip_from_level=sun)
         for drawable in casters:
-            _set(self._depth, level_from_mesh=drawable.box.matrix())
+            set_uniforms(self._depth, level_from_mesh=drawable.box.matrix())
             self._uploaded(drawable).depth.render()
         views = [_light_view(direction, reach) for direction in lights.directions]
         side = config.light_map_px
@@ -214,9 +217,9 @@ class Renderer:
         self._lights_buffer.clear(depth=1.0)
         for number, view in enumerate(views):
             gl.viewport = (number % self._tiles * side, number // self._tiles * side, side, side)
-            _set(self._depth, clip_from_level=view)
+            set_uniforms(self._depth, clip_from_level=view)
             for drawable in casters:
-                _set(self._depth, level_from_mesh=drawable.box.matrix())
+                set_uniforms(self._depth, level_from_mesh=drawable.box.matrix())
                 self._uploaded(drawable).depth.render()
         return {
             "lights": len(views),
@@ -236,8 +239,8 @@ class Renderer:
         }  # fmt: skip
         self._lit_buffers[0].use()
         gl.viewport = (0, 0, config.size_px, config.size_px)
-        _bind(self._light, textures)
-        _set(
+        bind(self._light, textures)
+        set_uniforms(
             self._light, **shadows, **_environment_uniforms(scene), reach=reach.radius,
             texel=1 / config.sun_map_px, softness=scene.lighting.sun_softness,
             sun_direction=scene.lighting.sun_direction, bounce=scene.lighting.bounce,
@@ -245,8 +248,8 @@ class Renderer:
         self._screens[self._light].render(vertices=3)
         self._lit_buffers[1].use()
         light, sun = self._lit[0]
-        _bind(self._blur, {"light": light, "sun": sun, **textures})
-        _set(self._blur, reach=reach.radius)
+        bind(self._blur, {"light": light, "sun": sun, **textures})
+        set_uniforms(self._blur, reach=reach.radius)
         self._screens[self._blur].render(vertices=3)
 
     def _draw_shaded(self, scene: RenderScene, eye: FloatArray) -> ByteArray:
@@ -281,8 +284,8 @@ class Renderer:
             "photo": self._photo, "environment": light_map,
         }  # fmt: skip
         for program in self._shades:
-            _bind(program, textures)
-            _set(
+            bind(program, textures)
+            set_uniforms(
                 program, exposure=scene.exposure, gamma=scene.gamma, eye=eye,
                 bounce=lighting.bounce, strength=lighting.strength, screen=(size, size),
                 sun_direction=lighting.sun_direction, sun_irradiance=lighting.sun_irradiance,
@@ -294,7 +297,7 @@ class Renderer:
         kind = 3 if drawable.catcher else 2 if material.photo else int(material.layer >= 0)
         # Surfaces are closed boxes; models may have open sheets that are seen from behind.
         (self._gl.disable if drawable.casts_shadow else self._gl.enable)(self._gl.CULL_FACE)
-        _set(
+        set_uniforms(
             self._shades[kind], surface_id=float(number), extent=drawable.box.scale,
             **_placed(drawable, clip_from_level(scene.camera)), **_look(material),
         )  # fmt: skip
@@ -304,8 +307,8 @@ class Renderer:
     def _draw_backdrop(self, scene: RenderScene, eye: FloatArray, backdrop: Any) -> None:
         """Fill what no surface covers."""
         self._gl.depth_func = "<="
-        _bind(self._backdrop, {"backdrop": backdrop, "photo": self._photo})
-        _set(
+        bind(self._backdrop, {"backdrop": backdrop, "photo": self._photo})
+        set_uniforms(
             self._backdrop, level_from_clip=np.linalg.inv(clip_from_level(scene.camera)),
             blur=scene.backdrop_blur, photo_backdrop=float(scene.photo_backdrop), eye=eye,
             exposure=scene.exposure * scene.lighting.strength, gamma=scene.gamma,
@@ -323,124 +326,6 @@ class Renderer:
         self._photo = self._gl.texture((width, height), 3, flipped.tobytes(), alignment=1)
         self._photo.build_mipmaps()
         self._photo.repeat_x = self._photo.repeat_y = False
-
-    def _visible_fraction(self, scene: RenderScene, owner: IntArray) -> FloatArray:
-        objects, size = scene.objects, self._config.size_px
-        near = clip_from_level(scene.camera)
-        alone = self._count(objects, near).sum((0, 1))
-        wide = self._count(objects, _widened(scene.camera) @ np.linalg.inv(scene.camera.pose))
-        edge = int(round(size * (1 - 1 / WIDE_FACTOR) / 2))
-        inside = wide[edge : size - edge, edge : size - edge].sum((0, 1))
-        shown = np.bincount(owner[owner >= 0], minlength=len(objects))
-        in_frame = inside / np.maximum(wide.sum((0, 1)), 1)
-        return np.asarray(shown / np.maximum(alone, 1) * in_frame)
-
-    def _count(self, objects: Sequence[Drawable], project: FloatArray) -> FloatArray:
-        """Draw each object alone; returns masks (s, s, n). Four share one buffer's channels."""
-        gl, size, masks = self._gl, self._config.size_px, []
-        gl.disable(gl.DEPTH_TEST)
-        self._mask_buffer.use()
-        gl.viewport = (0, 0, size, size)
-        _set(self._mask, clip_from_level=project)
-        for start in range(0, len(objects), 4):
-            self._write_channels((True, True, True, True))
-            self._mask_buffer.clear(0, 0, 0, 0)
-            for channel, drawable in enumerate(objects[start : start + 4]):
-                self._write_channels(tuple(k == channel for k in range(4)))
-                _set(self._mask, level_from_mesh=drawable.box.matrix())
-                self._uploaded(drawable).mask.render()
-            data = np.frombuffer(self._mask_buffer.read(components=4), np.uint8)
-            masks.append(data.reshape(size, size, 4)[::-1] > 0)
-        self._write_channels((True, True, True, True))
-        return np.concatenate(masks, axis=-1)[..., : len(objects)]
-
-    def _write_channels(self, channels: tuple[bool, ...]) -> None:
-        self._mask_buffer.color_mask = channels
-        self._mask_buffer.use()  # A bound buffer takes over a new mask only when bound again.
-
-
-class _Uploaded:
-    """A mesh on the OpenGL side, bound to each program."""
-
-    def __init__(self, gl: Any, mesh: RenderMesh, programs: Sequence[Any]) -> None:
-        rgba = np.concatenate([mesh.colors, mesh.parts[:, None]], axis=1).astype(np.uint8)
-        floats = np.concatenate([mesh.positions, mesh.normals], axis=1).astype("f4")
-        data = np.concatenate([floats.view(np.uint8).reshape(len(rgba), -1), rgba], axis=1)
-        vertices = gl.buffer(np.ascontiguousarray(data).tobytes())
-        indices = gl.buffer(mesh.faces.astype("i4").tobytes())
-        full = [(vertices, "3f 3f 4f1", "in_position", "in_normal", "in_color")]
-        plain = [(vertices, "3f 16x", "in_position")]
-        geometry = [(vertices, "3f 3f 4x", "in_position", "in_normal")]
-        layouts = (geometry, plain, plain, *([full] * (len(programs) - 3)))
-        arrays = [
-            gl.vertex_array(program, layout, indices, skip_errors=True)
-            for program, layout in zip(programs, layouts, strict=True)
-        ]
-        self.geometry, self.depth, self.mask = arrays[:3]
-        self.shades = arrays[3:]
-        self._parts = (*arrays, vertices, indices)
-
-    def release(self) -> None:
-        for part in self._parts:
-            part.release()
-
-
-def _create_context() -> Any:
-    # One thread a process: datasets are rendered by as many processes as there are cores.
-    os.environ.setdefault("LP_NUM_THREADS", "1")
-    import moderngl
-
-    try:
-        return moderngl.create_context(standalone=True, backend="egl", require=330)
-    except Exception as error:
-        raise InputError(
-            f"rendering needs OpenGL 3.3 through EGL, which did not start ({error}); on Debian or "
-            "Ubuntu: apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri"
-        ) from error
-
-
-def _texture(gl: Any, size: tuple[int, int], dtype: str) -> Any:
-    texture = gl.texture(size, 4, dtype=dtype)
-    texture.filter = (gl.NEAREST, gl.NEAREST)
-    return texture
-
-
-def _depth_texture(gl: Any, side: int) -> Any:
-    texture = gl.depth_texture((side, side))
-    texture.compare_func = ""
-    texture.filter = (gl.NEAREST, gl.NEAREST)
-    texture.repeat_x = texture.repeat_y = False
-    return texture
-
-
-def _environment_texture(gl: Any, pixels: FloatArray) -> Any:
-    height, width, _ = pixels.shape
-    texture = gl.texture((width, height), 3, pixels.astype("f4").tobytes(), dtype="f4")
-    texture.build_mipmaps(0, 5)
-    texture.filter = (gl.LINEAR_MIPMAP_LINEAR, gl.LINEAR)
-    texture.repeat_y = False
-    return texture
-
-
-def _bind(program: Any, textures: dict[str, Any]) -> None:
-    for unit, (name, texture) in enumerate(textures.items()):
-        if name in program:
-            texture.use(unit)
-            program[name].value = unit
-
-
-def _set(program: Any, **values: object) -> None:
-    """Set uniforms; a compiler may have dropped some. Matrices are written column by column."""
-    for name, value in values.items():
-        if name not in program:
-            continue
-        if isinstance(value, np.ndarray):
-            columns = np.swapaxes(value, -1, -2) if value.shape[-2:] in ((4, 4), (3, 3)) and (
-                "from" in name or name == "normal_matrix"
-            ) else value
-            program[name].write(np.ascontiguousarray(columns, "f4").tobytes())
-        else:
-            program[name].value = value
 
 
 def _placed(drawable: Drawable, project: FloatArray) -> dict[str, object]:
@@ -471,10 +356,3 @@ def _environment_uniforms(scene: RenderScene) -> dict[str, object]:
 def _light_view(direction: FloatArray, reach: Reach) -> FloatArray:
     view = looking_along(-direction, reach.center + 2 * reach.radius * direction)
     return orthographic(reach.radius, 0.01 * reach.radius, 4 * reach.radius) @ view
-
-
-def _widened(camera: Camera) -> FloatArray:
-    K = camera.K.copy()
-    K[0, 0] /= WIDE_FACTOR
-    K[1, 1] /= WIDE_FACTOR
-    return clip_from_camera(K, camera.width, camera.height)

@@ -172,7 +172,8 @@ void main() {"""
 SHADE_FRAGMENT = (
     """#version 330
 in vec3 position, normal, place, flat_normal; in vec4 color; out vec4 out_color;
-uniform vec3 palette[4], tint, second, extent; uniform vec3 eye, sun_direction, sun_irradiance, bounce, strength;
+uniform vec3 palette[4], tint, second, extent, eye, bounce, strength;
+uniform vec3 sun_direction, sun_irradiance;
 uniform float own_color, layer, repeats, recolor, roughness, metallic, opacity, glow, surface_id;
 uniform vec2 screen;
 uniform sampler2DArray layers; uniform sampler2D light, sun, positions, photo;
@@ -221,7 +222,8 @@ void main() {
   vec3 radiance = diffuse*(l.rgb + sun_irradiance*cosine*lit);
   vec3 h = normalize(sun_direction + v); float nh = max(dot(n, h), 0.);
   float d = nh*nh*(a*a - 1.) + 1.;
-  float g = .5/(cosine*sqrt(nv*nv*(1. - a*a) + a*a) + nv*sqrt(cosine*cosine*(1. - a*a) + a*a) + 1e-4);
+  float g = .5/(cosine*sqrt(nv*nv*(1. - a*a) + a*a)
+    + nv*sqrt(cosine*cosine*(1. - a*a) + a*a) + 1e-4);
   vec3 fresnel = f0 + (1. - f0)*pow(1. - max(dot(h, v), 0.), 5.);
   vec3 shine = sun_irradiance*cosine*lit*fresnel*min(a*a/(3.14159*d*d), 60.)*g;
   vec3 r = reflect(-v, n);
@@ -234,8 +236,10 @@ void main() {
   shine += mirrored*(f0*ab.x + ab.y)*clear;
   // Glass: what is behind shows through where the surface reflects little.
   float cover = mix(opacity, 1., opacity < 1. ? pow(1. - nv, 3.) : 0.);
-  out_color = vec4(display(mix(radiance, albedo, glow)*mix(1., cover, step(opacity, .99)) + shine), 1.);
-  out_color.a = clamp(cover + step(opacity, .99)*dot(shine, vec3(.2)), 0., 1.);
+  float glass = step(opacity, .99);
+  radiance = mix(radiance, albedo, glow)*mix(1., cover, glass);
+  out_color.rgb = display(radiance + shine);
+  out_color.a = clamp(cover + glass*dot(shine, vec3(.2)), 0., 1.);
 }
 """
 )

@@ -61,7 +61,7 @@ def spectrum_noise(
 
 def _wood(rng: np.random.Generator) -> FloatArray:
     rings = spectrum_noise(rng, 2.3, (0.2, 1.0))
-    return 0.5 + 0.2 * np.sin(rings * rng.uniform(3, 9)) + 0.05 * _fibre(rng)
+    return np.asarray(0.5 + 0.2 * np.sin(rings * rng.uniform(3, 9)) + 0.05 * _fibre(rng))
 
 
 def _fibre(rng: np.random.Generator) -> FloatArray:
@@ -87,7 +87,8 @@ def _plaster(rng: np.random.Generator) -> FloatArray:
 
 def _marble(rng: np.random.Generator) -> FloatArray:
     warp = spectrum_noise(rng, 1.7)
-    return 0.75 - 0.5 * np.exp(-np.abs(np.sin(warp * 2.5)) * 5) + 0.05 * spectrum_noise(rng, 1.0)
+    veins = np.exp(-np.abs(np.sin(warp * 2.5)) * 5)
+    return np.asarray(0.75 - 0.5 * veins + 0.05 * spectrum_noise(rng, 1.0))
 
 
 def _weave(rng: np.random.Generator) -> FloatArray:

@@ -1,0 +1,97 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from p2o_shapedb.database import ShapeDB
+from p2o_train.data import making
+from p2o_train.data.making import MakeConfig, make_dataset, shard_jobs
+from p2o_train.data.rendered import RenderedDataset
+from points2objects.errors import InputError
+
+SCRIPT = Path(__file__).parents[3] / "train" / "make_dataset.py"
+
+
+def options(solids: ShapeDB, out: Path, **changes: object) -> MakeConfig:
+    assert solids.folder is not None
+    values = {"train": 3, "val": 2, "quality": "fast", "workers": 1} | changes
+    return MakeConfig(shapedb=solids.folder, out=out, **values)  # type: ignore[arg-type]
+
+
+def shas(out: Path) -> dict[str, list[str]]:
+    splits = json.loads((out / "dataset.json").read_text())["splits"]
+    return {name: [shard["sha256"] for shard in shards] for name, shards in splits.items()}
+
+
+def test_workers_and_interruptions_do_not_change_the_dataset(
+    solids: ShapeDB, tmp_path: Path
+) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert make_dataset(options(solids, one)).rendered == 5
+    assert make_dataset(options(solids, two, workers=2)).rendered == 5
+    assert shas(one) == shas(two)
+    with pytest.raises(InputError, match="add --overwrite"):
+        make_dataset(options(solids, one))
+    (one / "dataset.json").unlink()
+    (one / "val" / "shard-00000.zip").unlink()
+    assert make_dataset(options(solids, one)).rendered == 2
+    assert shas(one) == shas(two)
+    (one / "dataset.json").unlink()
+    with pytest.raises(InputError, match="unfinished dataset of other options"):
+        make_dataset(options(solids, one, seed=1))
+
+
+def test_the_command_makes_splits_without_shared_models_and_a_sheet(
+    solids: ShapeDB, tmp_path: Path
+) -> None:
+    out, sheet = tmp_path / "set", tmp_path / "sheet.png"
+    words = ["--shapedb", solids.folder, "--out", out, "--train", 2, "--val", 2, "--workers", 1]
+    words += ["--quality", "fast", "--contact-sheet", sheet, "--sheet-samples", 4]
+    done = subprocess.run(
+        [sys.executable, SCRIPT, *map(str, words)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith(f"wrote {out} (4 images")
+    assert sheet.stat().st_size > 10_000
+    for split in ("train", "val"):
+        dataset = RenderedDataset(out, split, solids)
+        for i in range(len(dataset)):
+            sample = dataset[i]
+            assert sample.image.shape == (256, 256, 3)
+            assert {solids.models[int(m)].split for m in sample.model_index} == {split}
+            assert (sample.visible_fraction >= 0.149).all()
+            low = sample.boxes.translation[:, 1] - sample.boxes.scale[:, 1] / 2
+            np.testing.assert_allclose(low, 0, atol=1e-12)
+
+
+def test_a_foreign_folder_is_never_deleted(solids: ShapeDB, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds other files"):
+        make_dataset(options(solids, tmp_path, overwrite=True))
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_shards_cover_every_sample_once(solids: ShapeDB, tmp_path: Path) -> None:
+    config = options(solids, tmp_path, train=2 * making.SHARD_SAMPLES + 7, val=0)
+    jobs = shard_jobs(config)
+    numbers = [n for job in jobs for n in range(job.first, job.first + job.count)]
+    assert numbers == list(range(config.train))
+
+
+def test_misuse_is_one_line_and_code_2(tmp_path: Path) -> None:
+    for words, message in (
+        (["--shapedb", str(tmp_path)], "is no shape database"),
+        (["--train", "-1"], "--train must be at least 0, got -1"),
+        (["--assets", str(tmp_path / "none")], "no such folder"),
+    ):
+        done = subprocess.run(
+            [sys.executable, SCRIPT, "--out", str(tmp_path / "x"), *words],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+        assert done.stderr.startswith("error: ")
+        assert message in done.stderr

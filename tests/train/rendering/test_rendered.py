@@ -1,0 +1,110 @@
+import json
+import multiprocessing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from p2o_shapedb.database import ShapeDB
+from p2o_train.data.rendered import RenderedDataset
+from p2o_train.data.sample import Sample
+from p2o_train.data.shards import describe_shard, write_manifest, write_shard
+from points2objects.camera import Camera
+from points2objects.errors import InputError
+from points2objects.geometry import Box9DoF, rotation_about_y
+
+
+def smooth_sample(seed: int) -> Sample:
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 4))
+    ramp = np.linspace(rng.uniform(0, 100), 200, 64)
+    image = np.repeat(np.repeat(ramp[None, :, None], 64, 0), 3, -1).astype(np.uint8)
+    models = rng.integers(6, size=n)
+    return Sample(
+        image=image,
+        camera=Camera.from_fov(60, 64, 64).with_gravity(np.array([0.1, -0.9, -0.4])),
+        boxes=Box9DoF(
+            rotation_about_y(rng.uniform(-3, 3, n)), rng.normal(size=(n, 3)),
+            rng.uniform(0.2, 0.5, (n, 3)),
+        ),
+        class_id=models // 3,
+        model_index=models,
+        visible_fraction=np.round(rng.uniform(0.2, 1, n), 4),
+        mirrored=np.zeros(n, bool),
+    )  # fmt: skip
+
+
+SAMPLES = [smooth_sample(seed) for seed in range(5)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, solids: ShapeDB) -> Path:
+    (tmp_path / "train").mkdir()
+    for number, samples in enumerate((SAMPLES[:3], SAMPLES[3:])):
+        write_shard(tmp_path / "train" / f"shard-{number:05d}.zip", samples, solids)
+    shards = [describe_shard(path) for path in sorted((tmp_path / "train").iterdir())]
+    plan = {"schema": 1, "shapedb_digest": solids.digest}
+    write_manifest(tmp_path, plan, {"train": shards, "val": []})
+    return tmp_path
+
+
+def test_samples_come_back_as_they_were(folder: Path, solids: ShapeDB) -> None:
+    dataset = RenderedDataset(folder, "train", solids)
+    assert len(dataset) == 5
+    for i in (4, 0, 2, 3, 1):
+        read, want = dataset[i], SAMPLES[i]
+        np.testing.assert_array_equal(read.model_index, want.model_index)
+        np.testing.assert_array_equal(read.class_id, want.class_id)
+        np.testing.assert_array_equal(read.boxes.rotation, want.boxes.rotation)
+        np.testing.assert_array_equal(read.boxes.translation, want.boxes.translation)
+        np.testing.assert_array_equal(read.visible_fraction, want.visible_fraction)
+        np.testing.assert_allclose(read.camera.pose, want.camera.pose, atol=1e-15)
+        assert np.abs(read.image.astype(int) - want.image).max() < 6
+
+
+def test_indices_outside_are_refused(folder: Path, solids: ShapeDB) -> None:
+    dataset = RenderedDataset(folder, "train", solids)
+    for index in (5, -1):
+        with pytest.raises(IndexError):
+            dataset[index]
+
+
+def read_all(dataset: RenderedDataset) -> list[int]:
+    return [int(dataset[i].image.sum()) for i in range(len(dataset))]
+
+
+def test_a_dataset_works_in_other_processes_even_once_read(folder: Path, solids: ShapeDB) -> None:
+    dataset = RenderedDataset(folder, "train", solids)
+    here = read_all(dataset)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(_sums, (str(folder), str(solids.folder))) == here
+
+
+def _sums(folder: str, database: str) -> list[int]:
+    return read_all(RenderedDataset(Path(folder), "train", ShapeDB.load(database)))
+
+
+def test_another_database_is_refused(folder: Path, solids: ShapeDB) -> None:
+    other = replace(solids, soft_radius=np.full(2, 9.0, np.float32))
+    with pytest.raises(InputError, match=r"rendered with shape database .* run train/make_dataset"):
+        RenderedDataset(folder, "train", other)
+
+
+def test_broken_folders_are_named(folder: Path, tmp_path: Path, solids: ShapeDB) -> None:
+    with pytest.raises(InputError, match="no split 'test', only train, val"):
+        RenderedDataset(folder, "test", solids)
+    (folder / "train" / "shard-00001.zip").unlink()
+    with pytest.raises(InputError, match=r"shard-00001\.zip is missing"):
+        RenderedDataset(folder, "train", solids)
+    with pytest.raises(InputError, match="is no dataset"):
+        RenderedDataset(tmp_path / "nowhere", "train", solids)
+    (folder / "dataset.json").write_text(json.dumps({"schema": 99}))
+    with pytest.raises(InputError, match="reads schema 1, got 99"):
+        RenderedDataset(folder, "train", solids)
+
+
+def test_equal_samples_give_equal_files(tmp_path: Path, solids: ShapeDB) -> None:
+    for name in ("a.zip", "b.zip"):
+        write_shard(tmp_path / name, SAMPLES, solids)
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
