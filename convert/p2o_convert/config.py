@@ -30,6 +30,8 @@ class ConvertConfig:
     """Calibration images to compare the stages on."""
     evaluate: int | None = None
     """Validation images for the scores of both models: all by default, 0 for none."""
+    score_threshold: float | None = None
+    """Least score of an object, 0..1, that the bundle stands for; the run's own by default."""
     float_only: bool = False
     """Stop at float32: the bundle holds the float model."""
     float_io: bool = False
@@ -55,6 +57,8 @@ class ConvertConfig:
         ):
             if value < minimum:
                 raise InputError(f"{flag} must be at least {minimum}, got {value}")
+        if self.score_threshold is not None and not 0 <= self.score_threshold < 1:
+            raise InputError(f"--score-threshold must be in 0..1, got {self.score_threshold}")
         if self.float_limit <= 0 or self.int8_limit <= 0:
             raise InputError("--float-limit and --int8-limit must be positive")
 

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,17 +73,18 @@ def convert(config: ConvertConfig) -> ConversionReport:
 
     digest = fingerprint(config)
     run = load_network(config.run)
-    shapedb = load_matching_database(config.shapedb, run.spec)
-    calibration = load_calibration(config, shapedb, run.spec)
+    spec = bundle_spec(config, run.spec)
+    shapedb = load_matching_database(config.shapedb, spec)
+    calibration = load_calibration(config, shapedb, spec)
     stages_folder = config.out.with_name(config.out.name + ".stages")
     with atomic_path(stages_folder, overwrite=True) as folder:
         folder.mkdir()
         write_pack(shapedb, folder / EXEMPLARS)
-        models = make_models(config, run.network, run.spec, calibration, folder)
+        models = make_models(config, run.network, spec, calibration, folder)
         steps = measure_steps(config, models, calibration)
         scores = {} if first_broken(steps) else score(config, models, shapedb)
         report = ConversionReport(
-            model=run.spec.name,
+            model=spec.name,
             steps=tuple(steps),
             sizes={"onnx": models.onnx.stat().st_size}
             | {name: len(tflite) for name, tflite in models.tflite.items()},
@@ -99,11 +100,18 @@ def convert(config: ConvertConfig) -> ConversionReport:
         if first_broken(steps) is None:
             network = run.config.network
             pretrained = network.backbone == "mobile" and network.pretrained
-            card = model_card(run.spec, shapedb, report, pretrained)
+            card = model_card(spec, shapedb, report, pretrained)
             _write_bundle(config, models, folder / EXEMPLARS, card, report)
     if first_broken(steps) is not None:
         raise ConversionError(f"{verdict(report.steps)} See {stages_folder / 'report.md'}")
     return report
+
+
+def bundle_spec(config: ConvertConfig, spec: ModelSpec) -> ModelSpec:
+    """Return the run's contract with the bundle's operating threshold."""
+    if config.score_threshold is None:
+        return spec
+    return replace(spec, score_threshold=config.score_threshold)
 
 
 def load_matching_database(folder: Path, spec: ModelSpec) -> ShapeDB:

@@ -33,6 +33,7 @@ class Chain:
             *("--shapedb", str(self.folder / "shapedb")),
             *("--dataset", str(self.folder / "dataset")),
             *("--calibration-images", "16", "--parity-images", "2", "--threads", "1"),
+            *("--score-threshold", "0.25"),
         ]
 
 
@@ -155,6 +156,7 @@ def test_the_bundle_is_whole_and_says_how_good_it_is(chain: Chain) -> None:
     folder = chain.folder / "bundle"
     bundle = Bundle.load(folder)
     assert bundle.spec.name == "tiny"
+    assert bundle.spec.score_threshold == 0.25
     assert {path.name for path in folder.iterdir()} == {
         *("bundle.json", "model.tflite", "exemplars.glb", "MODEL_CARD.md"),
         *("report.json", "report.md"),
