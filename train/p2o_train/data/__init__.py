@@ -1,1 +1,1 @@
-"""data."""
+"""Labelled pictures: making, storing, reading and varying them."""

@@ -1,0 +1,1 @@
+"""Training and evaluation: data, networks, targets, losses, the loop and its reports."""
