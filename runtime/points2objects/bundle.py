@@ -24,7 +24,7 @@ DEFAULT_BUNDLE = Path(__file__).parent / "assets" / "default"
 MANIFEST, MODEL, EXEMPLARS, CARD = "bundle.json", "model.tflite", "exemplars.glb", "MODEL_CARD.md"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bundle:
     """Parts that belong together, checked.
 

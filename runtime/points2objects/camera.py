@@ -20,7 +20,7 @@ from points2objects.geometry import (
 OPENCV_FROM_OPENGL: FloatArray = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Camera:
     """Intrinsics of one image and, in an AR session, the pose and the support plane.
 

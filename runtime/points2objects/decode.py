@@ -11,7 +11,7 @@ from points2objects.spec import ModelSpec
 from points2objects.tensors import OutputMap, OutputMaps
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Peaks:
     """n peaks of the heat-map, best first, with the raw regressions read there.
 

@@ -10,7 +10,7 @@ from points2objects.glb import GlbFile, Mesh, decode_glb
 PACK_SCHEMA = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ExemplarPack:
     """The meshes of all exemplars; the index is the exemplar id.
 

@@ -27,7 +27,7 @@ BOX_EDGES: IntArray = np.array(
 """Pairs of corner indices, (12, 2): four edges along z, four along y, four along x."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Box9DoF:
     """One box, or n of them: `x_frame = rotation @ (scale * x_object) + translation`.
 

@@ -25,7 +25,7 @@ _TRIANGLES = 4
 _READABLE_EXTENSIONS = {"KHR_mesh_quantization"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Mesh:
     """A triangle mesh of one colour.
 
@@ -53,7 +53,7 @@ class Mesh:
             raise InputError(f"mesh {self.name}: a face names a vertex that is not there")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GlbFile:
     """What `decode_glb` finds in a file.
 
@@ -69,7 +69,7 @@ class GlbFile:
     copyright: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Instance:
     """One placed mesh: `x_world = rotate(rotation, scale * x_mesh) + translation`.
 

@@ -1,7 +1,7 @@
 """From peaks to boxes: the one place that knows what the pose heads mean.
 
-`encode_*` and `decode_*` are exact inverses; training targets are made by the former (its torch
-twin lives in `p2o_train.geometry`), the runtime runs the latter.
+`encode_pose` and `decode_pose` are exact inverses; training targets are made by the former, the
+runtime runs the latter, and the losses run its torch twin in `p2o_train.geometry`.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ LOG_LIMIT = 6.0
 """Raw logs are clipped to this: e^6 = 400 camera heights is past anything worth placing."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RawPose:
     """What the pose heads hold for n objects.
 

@@ -21,7 +21,7 @@ STRIP_ROWS = 16
 """Rows drawn at a time: few enough that what is in between stays in the processor's cache."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CanonicalImage:
     """The network's view of a frame.
 

@@ -20,7 +20,7 @@ UNTRACKED = -1
 """Track id of an object that no tracker has seen."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Detections:
     """n objects found in one image, best first.
 
@@ -49,7 +49,7 @@ class Detections:
         return len(self.class_id)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scene:
     """The objects of one frame in the world, right-handed, +y up.
 

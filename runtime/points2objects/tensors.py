@@ -10,7 +10,7 @@ from points2objects.errors import check_shape
 from points2objects.geometry import FloatArray, IntArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OutputMap:
     """One output tensor: `real = scale * (values - zero_point)`.
 

@@ -8,7 +8,7 @@ from points2objects.geometry import FloatArray, IntArray
 from points2objects.scene import Detections
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Track:
     """An object seen before.
 
