@@ -12,7 +12,7 @@ help:
 	@echo "make test      lint, types, import rules and all tests"
 	@echo "make pipeline  database, dataset, smoke training, conversion and demo, in small"
 	@echo "make bench     time the runtime"
-	@echo "make clean     remove .venv, build/ and demo_output/"
+	@echo "make clean     remove .venv and build/"
 
 .venv/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -34,18 +34,17 @@ help:
 	@touch $@ .venv/demo.stamp
 
 demo: .venv/demo.stamp
-	$(BIN)/python demo/camera.py --source demo/frames --out demo_output --overwrite --no-window
-	@echo "open demo_output/*.jpg (boxes over the pictures) and demo_output/scene.glb (any glTF viewer)"
+	$(BIN)/python demo/camera.py --source demo/frames --out build/demo --overwrite --no-window
+	@echo "open build/demo/*.jpg (boxes over the pictures) and build/demo/scene.glb (any glTF viewer)"
 
 # Images are rendered through EGL, in software where there is no GPU.
+EGL_PACKAGES := libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri
+EGL_CHECK := $(BIN)/python -c 'import moderngl; moderngl.create_context(standalone=True, backend="egl")'
 renderer: .venv/full.stamp
-	@if ! $(BIN)/python -c 'import moderngl; moderngl.create_context(standalone=True, backend="egl")' 2>/dev/null; then \
-		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			apt-get update -qq && apt-get install -y -qq libegl1 libegl-mesa0 libgl1-mesa-dri >/dev/null; \
-		else \
-			echo "error: no EGL; install it: sudo apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri" >&2; exit 2; \
-		fi; \
-	fi
+	@$(EGL_CHECK) 2>/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		apt-get update -qq && apt-get install -y -qq $(EGL_PACKAGES) >/dev/null; } || true
+	@$(EGL_CHECK) 2>/dev/null || { \
+		echo "error: no EGL; install it: sudo apt-get install $(EGL_PACKAGES)" >&2; exit 2; }
 
 # The rules (ruff, mypy, pyright, import-linter) are tests too: tests/integration/test_rules.py.
 test: renderer
@@ -73,5 +72,5 @@ bench: .venv/full.stamp
 	@echo "open build/bench/*.json"
 
 clean:
-	rm -rf .venv build demo_output
-	@echo "removed .venv, build/ and demo_output/"
+	rm -rf .venv build
+	@echo "removed .venv and build/"

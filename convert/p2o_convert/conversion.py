@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from p2o_convert.stages import onnx_predictor, tflite_predictor
 from p2o_convert.tflite_export import export_tflite
 from p2o_shapedb.command import atomic_path
 from p2o_shapedb.database import ShapeDB
+from p2o_train.data.rendered import RenderedDataset
+from p2o_train.data.sample import Sample
+from p2o_train.evaluation import evaluate
 from p2o_train.predictors import torch_predictor
 from points2objects.bundle import EXEMPLARS, write_bundle
 from points2objects.errors import BundleError
@@ -76,21 +80,22 @@ def convert(config: ConvertConfig) -> ConversionReport:
     spec = bundle_spec(config, run.spec)
     shapedb = load_matching_database(config.shapedb, spec)
     calibration = load_calibration(config, shapedb, spec)
+    validation = load_validation(config, shapedb)
     stages_folder = config.out.with_name(config.out.name + ".stages")
     with atomic_path(stages_folder, overwrite=True) as folder:
         folder.mkdir()
         write_pack(shapedb, folder / EXEMPLARS)
         models = make_models(config, run.network, spec, calibration, folder)
         steps = measure_steps(config, models, calibration)
-        scores = {} if first_broken(steps) else score(config, models, shapedb)
+        scores = {} if first_broken(steps) else score(config, models, shapedb, validation)
         report = ConversionReport(
             model=spec.name,
             steps=tuple(steps),
             sizes={"onnx": models.onnx.stat().st_size}
             | {name: len(tflite) for name, tflite in models.tflite.items()},
             operators={name: operators(tflite) for name, tflite in models.tflite.items()},
-            scores={name: figures for name, (_, figures) in scores.items()},
-            scored_images=max((count for count, _ in scores.values()), default=0),
+            scores=scores,
+            scored_images=len(validation) if scores else 0,
             calibration=calibration.source,
             parity_images=min(config.parity_images, len(calibration.images)),
             fingerprint=digest,
@@ -136,6 +141,15 @@ def load_calibration(config: ConvertConfig, shapedb: ShapeDB, spec: ModelSpec) -
     return from_dataset(config.dataset, shapedb, spec, config.calibration_images)
 
 
+def load_validation(config: ConvertConfig, shapedb: ShapeDB) -> list[Sample]:
+    """Load the samples that score the models; none when the options ask for none."""
+    if config.evaluate == 0:
+        return []
+    dataset = RenderedDataset(config.dataset, "val", shapedb)
+    chosen = spread(len(dataset), len(dataset) if config.evaluate is None else config.evaluate)
+    return [dataset[i] for i in chosen]
+
+
 def make_models(
     config: ConvertConfig,
     network: nn.Module,
@@ -170,23 +184,16 @@ def measure_steps(config: ConvertConfig, models: Models, calibration: Calibratio
 
 
 def score(
-    config: ConvertConfig, models: Models, shapedb: ShapeDB
-) -> dict[str, tuple[int, dict[str, Any]]]:
-    """Evaluate every TFLite stage on the same validation images; name -> (images, figures)."""
-    from p2o_train.data.rendered import RenderedDataset
-    from p2o_train.evaluation import evaluate
-
-    if config.evaluate == 0:
-        return {}
-    dataset = RenderedDataset(config.dataset, "val", shapedb)
-    chosen = spread(len(dataset), len(dataset) if config.evaluate is None else config.evaluate)
+    config: ConvertConfig, models: Models, shapedb: ShapeDB, samples: Sequence[Sample]
+) -> dict[str, dict[str, Any]]:
+    """Evaluate every TFLite stage on the same samples; name -> figures."""
     scores = {}
     for name, tflite in models.tflite.items():
-        log.info("scoring %s on %d validation images", name, len(chosen))
+        if not samples:
+            break
+        log.info("scoring %s on %d validation images", name, len(samples))
         predict = tflite_predictor(tflite, models.spec, config.threads)
-        samples = (dataset[i] for i in chosen)
-        report = evaluate(predict, models.spec, samples, shapedb, progress=True)
-        scores[name] = (len(chosen), report.to_dict())
+        scores[name] = evaluate(predict, models.spec, samples, shapedb, progress=True).to_dict()
     return scores
 
 

@@ -54,7 +54,7 @@ def create_context() -> Any:
     except Exception as error:
         raise InputError(
             f"rendering needs OpenGL 3.3 through EGL, which did not start ({error}); on Debian or "
-            "Ubuntu: apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri"
+            "Ubuntu: apt-get install libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri"
         ) from error
 
 
