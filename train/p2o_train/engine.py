@@ -187,7 +187,7 @@ def _validate(
         scores = [torch.from_numpy(predict(image)["heatmap"].real()) for image in shown]
         run.log.heatmaps(state.step, images, torch.stack(scores).permute(0, 3, 1, 2))
     score = (_or_zero(report.map50), _or_zero(report.map25))
-    if score > (state.best_map50, state.best_map25):
+    if score >= (state.best_map50, state.best_map25):
         state.best_map50, state.best_map25 = score
         save_best(config.out, state)
 

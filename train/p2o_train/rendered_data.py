@@ -35,5 +35,9 @@ def load_training_data(config: TrainConfig) -> TrainingData:
         train=RenderedDataset(config.dataset, "train", shapedb),
         val=RenderedDataset(config.dataset, "val", shapedb),
         shapedb=shapedb,
-        augment=RenderedAugment(AugmentConfig(), shapedb.models) if config.augment else None,
+        augment=(
+            RenderedAugment(AugmentConfig(border_rgb=config.mean), shapedb.models)
+            if config.augment
+            else None
+        ),
     )

@@ -43,7 +43,7 @@ class AugmentConfig:
     erase: float = 0.25
     """Chance of a covered rectangle."""
     border_rgb: tuple[float, float, float] = (123.675, 116.28, 103.53)
-    """Colour outside the frame, as the runtime's preprocessing fills it."""
+    """Colour outside the frame: the mean of the model's spec, as the runtime fills it."""
 
     def __post_init__(self) -> None:
         for name in (
@@ -78,11 +78,13 @@ def augment(
     axes = [models[int(index)].mirror_axis for index in sample.model_index]
     if rng.random() < config.flip and all(axis >= 0 for axis in axes):
         sample = flip(sample, axes)
+    # Before the borders: the runtime adds them to what came out of the camera.
+    sample = replace(sample, image=vary_pixels(sample.image, rng, config))
     if rng.random() < config.roll:
         sample = roll(sample, np.radians(rng.normal(0, config.roll_deg)), config.border_rgb)
     if rng.random() < config.letterbox:
         sample = _letterboxed(sample, rng, config.border_rgb)
-    return replace(sample, image=vary_pixels(sample.image, rng, config))
+    return sample
 
 
 def flip(sample: Sample, mirror_axes: Sequence[int]) -> Sample:
