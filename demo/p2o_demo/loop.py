@@ -3,7 +3,7 @@
 import itertools
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,13 +60,14 @@ def run(config: DemoConfig) -> Summary:
     if config.window and not window:
         log.info("no screen, or OpenCV without windows: writing files only")
     with output_folder(config.out, config.overwrite) as folder:
-        summary = _reconstruct(capture, model, config, folder, window)
+        summary = reconstruct(capture, model, config, folder, window)
     return summary
 
 
-def _reconstruct(
+def reconstruct(
     capture: Capture, model: Reconstructor, config: DemoConfig, folder: Path, window: bool
 ) -> Summary:
+    """Write what the model makes of each frame into `folder`; Ctrl-C is a live source's end."""
     fullest: Scene | None = None
     n_frames = n_objects = 0
     with ExitStack() as stack:
@@ -75,30 +76,30 @@ def _reconstruct(
         lines = stack.enter_context((folder / SCENES_NAME).open("w", encoding="utf-8"))
         if window:
             stack.callback(viewer.close)
-        for frame in _progress(capture, config.max_frames):
-            scene = model(frame.image, frame.camera, frame.timestamp_ns)
-            overlay = draw_scene(frame.image, scene)
-            overlays.write(frame.name, overlay)
-            record = {"frame": frame.name, **scene.to_dict()}
-            lines.write(json.dumps(record, allow_nan=False) + "\n")
-            n_frames, n_objects = n_frames + 1, n_objects + len(scene)
-            if fullest is None or len(scene) >= len(fullest):
-                fullest = scene
-            if window and not viewer.show(overlay):
-                break
+        try:
+            for frame in _progress(capture, config.max_frames):
+                scene = model(frame.image, frame.camera, frame.timestamp_ns)
+                overlay = draw_scene(frame.image, scene)
+                overlays.write(frame.name, overlay)
+                record = {"frame": frame.name, **scene.to_dict()}
+                lines.write(json.dumps(record, allow_nan=False) + "\n")
+                n_frames, n_objects = n_frames + 1, n_objects + len(scene)
+                if fullest is None or len(scene) >= len(fullest):
+                    fullest = scene
+                if window and not viewer.show(overlay):
+                    break
+        except KeyboardInterrupt:
+            if not capture.live or fullest is None:
+                raise
         name = overlays.close()
     assert fullest is not None, "a source yields at least one frame"
     fullest.save_glb(folder / SCENE_GLB_NAME)
     return Summary(config.out, n_frames, n_objects, name, capture.posed)
 
 
-def _progress(capture: Capture, max_frames: int | None) -> Iterator[Frame]:
-    """Yield the frames under a progress bar; Ctrl-C ends a live source like its last frame."""
+def _progress(capture: Capture, max_frames: int | None) -> Iterable[Frame]:
+    """Return the frames under a progress bar."""
     counts = [count for count in (capture.count, max_frames) if count is not None]
     total = min(counts) if counts else None
     frames = itertools.islice(capture.frames, max_frames)
-    try:
-        yield from tqdm(frames, total=total, unit="frame", disable=None)
-    except KeyboardInterrupt:
-        if not capture.live:
-            raise
+    return tqdm(frames, total=total, unit="frame", disable=None)

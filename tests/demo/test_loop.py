@@ -1,22 +1,51 @@
 """The demo's loop with the package's own bundle on the frames that the repository carries."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from p2o_demo.capture import Capture, Frame, open_source
 from p2o_demo.config import DemoConfig
-from p2o_demo.loop import run
-from points2objects.bundle import DEFAULT_BUNDLE
+from p2o_demo.loop import reconstruct, run
+from points2objects.camera import Camera
+from points2objects.geometry import ByteArray
 from points2objects.glb import decode_glb
+from points2objects.pipeline import Reconstructor
+from points2objects.scene import Scene
 
 FRAMES = Path(__file__).parents[2] / "demo" / "frames"
 
-pytestmark = pytest.mark.skipif(
-    not DEFAULT_BUNDLE.is_dir(), reason="the package carries no default bundle"
-)
+
+class InterruptedReconstructor(Reconstructor):
+    """A model during whose n-th frame the user presses Ctrl-C."""
+
+    frames_left = 0
+
+    def __call__(
+        self, image: ByteArray, camera: Camera | None = None, timestamp_ns: int = 0
+    ) -> Scene:
+        self.frames_left -= 1
+        if self.frames_left == 0:
+            raise KeyboardInterrupt
+        return super().__call__(image, camera, timestamp_ns)
+
+
+def interrupted_at(frame: int) -> Reconstructor:
+    model = InterruptedReconstructor.load()
+    assert isinstance(model, InterruptedReconstructor)
+    model.frames_left = frame
+    return model
+
+
+def pictures(live: bool) -> Capture:
+    """The repository's pictures as if they came from a webcam, or as they are."""
+    config = DemoConfig(str(FRAMES))
+    return replace(open_source(config.source, config.capture), live=live)
 
 
 def write_recording(folder: Path) -> Path:
@@ -82,3 +111,31 @@ def test_overlay_is_the_frame_where_nothing_is_found(tmp_path: Path) -> None:
     overlay = cv2.imread(str(out / "grey.jpg"))
     assert overlay is not None
     np.testing.assert_allclose(overlay, 128, atol=2)
+
+
+def test_interrupt_while_a_live_frame_is_worked_on_keeps_the_frames_before(tmp_path: Path) -> None:
+    config = DemoConfig("0", window=False)
+    summary = reconstruct(pictures(live=True), interrupted_at(3), config, tmp_path, False)
+    assert summary.n_frames == len(read_scenes(tmp_path)) == 2
+    assert len(list(tmp_path.glob("*.jpg"))) == 2
+    decode_glb((tmp_path / "scene.glb").read_bytes(), "scene.glb")
+
+
+def test_interrupt_while_a_live_frame_is_read_keeps_the_frames_before(tmp_path: Path) -> None:
+    def interrupted(frames: Iterator[Frame]) -> Iterator[Frame]:
+        yield next(frames)
+        raise KeyboardInterrupt
+
+    capture = pictures(live=True)
+    capture = replace(capture, frames=interrupted(capture.frames))
+    config = DemoConfig("0", window=False)
+    assert reconstruct(capture, Reconstructor.load(), config, tmp_path, False).n_frames == 1
+
+
+@pytest.mark.parametrize(("live", "frame"), [(True, 1), (False, 3)])
+def test_interrupt_before_anything_is_made_or_of_files_stops_the_run(
+    tmp_path: Path, live: bool, frame: int
+) -> None:
+    config = DemoConfig("0", window=False)
+    with pytest.raises(KeyboardInterrupt):
+        reconstruct(pictures(live), interrupted_at(frame), config, tmp_path, False)
