@@ -93,7 +93,7 @@ def _picture_frames(paths: list[Path], fov_deg: float) -> Iterator[Frame]:
 
 def _posed_frames(posed: list[PosedPicture]) -> Iterator[Frame]:
     for item in posed:
-        image = read_picture(item.path)
+        image = read_picture(item.path, upright=False)
         height, width = image.shape[:2]
         camera = Camera(item.K, width, height, item.world_from_camera, item.support_height)
         yield Frame(item.path.stem, image, camera, item.timestamp_ns)

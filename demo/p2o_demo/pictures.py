@@ -11,8 +11,13 @@ from points2objects.geometry import ByteArray
 PICTURE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
-def read_picture(path: Path) -> ByteArray:
-    """Read a picture, (h, w, 3) RGB, turned upright by its EXIF orientation.
+def read_picture(path: Path, upright: bool = True) -> ByteArray:
+    """Read a picture, (h, w, 3) RGB.
+
+    Args:
+        path: The file.
+        upright: Turn it by its EXIF orientation; off for pictures whose camera is known, as K
+            and pose are the sensor's.
 
     Raises:
         InputError: Not there, not readable, or not three channels of eight bits: grey and alpha
@@ -30,9 +35,10 @@ def read_picture(path: Path) -> ByteArray:
     if channels != 3:
         kind = {1: "grey", 2: "grey with alpha", 4: "RGBA"}.get(channels, f"{channels} channels")
         raise InputError(f"{path}: expected an RGB picture, got {kind}; convert it to RGB first")
-    # Only this second decoding heeds the EXIF orientation.
-    upright = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=np.uint8)
-    return np.asarray(cv2.cvtColor(upright, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    # Only this second decoding can heed the EXIF orientation.
+    flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    bgr = np.asarray(cv2.imdecode(data, flags), dtype=np.uint8)
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
 def list_pictures(folder: Path) -> list[Path]:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import cv2
@@ -34,6 +35,31 @@ def test_folder_yields_pictures_by_name(tmp_path: Path) -> None:
     for name in ("b", "a"):
         cv2.imwrite(str(tmp_path / f"{name}.png"), np.zeros((30, 40, 3), np.uint8))
     assert [frame.name for frame in open_source(str(tmp_path), OPTIONS).frames] == ["a", "b"]
+
+
+def test_posed_picture_stays_as_the_sensor_saw_it(tmp_path: Path) -> None:
+    # K and pose are the sensor's; the EXIF orientation says how the phone was held.
+    ok, jpeg = cv2.imencode(".jpg", np.zeros((48, 64, 3), np.uint8))
+    assert ok
+    entry = bytes.fromhex("0112 0003 00000001 0006 0000")
+    block = b"Exif\0\0" + b"MM\0\x2a\0\0\0\x08\0\x01" + entry + b"\0\0\0\0"
+    length = (len(block) + 2).to_bytes(2, "big")
+    turned = jpeg.tobytes()[:2] + b"\xff\xe1" + length + block + jpeg.tobytes()[2:]
+    (tmp_path / "a.jpg").write_bytes(turned)
+    frame = {
+        "file": "a.jpg",
+        "K": [[50, 0, 32], [0, 50, 24], [0, 0, 1]],
+        "world_from_camera": [[1, 0, 0, 0], [0, -1, 0, 1.5], [0, 0, -1, 0], [0, 0, 0, 1]],
+        "support_height": 0.0,
+        "timestamp_ns": 0,
+    }
+    session = {"points2objects_session": 1, "frames": [frame]}
+    (tmp_path / "session.json").write_text(json.dumps(session), encoding="utf-8")
+    (posed,) = open_source(str(tmp_path), OPTIONS).frames
+    assert posed.image.shape == (48, 64, 3)
+    assert (posed.camera.width, posed.camera.height) == (64, 48)
+    (free,) = open_source(str(tmp_path / "a.jpg"), OPTIONS).frames
+    assert free.image.shape == (64, 48, 3)
 
 
 def test_video_yields_every_frame_in_rgb_with_its_time(tmp_path: Path) -> None:

@@ -41,6 +41,10 @@ def test_exif_orientation_turns_the_picture_upright(tmp_path: Path) -> None:
     # Orientation 6: the stored left edge is the top of the upright picture.
     assert image[:12].mean() > 200
     assert image[20:].mean() < 50
+    as_stored = read_picture(path, upright=False)
+    assert as_stored.shape == (32, 64, 3)
+    assert as_stored[:, :12].mean() > 200
+    assert as_stored[:, 20:].mean() < 50
 
 
 @pytest.mark.parametrize(
