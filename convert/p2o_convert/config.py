@@ -32,6 +32,8 @@ class ConvertConfig:
     """Validation images for the scores of both models: all by default, 0 for none."""
     score_threshold: float | None = None
     """Least score of an object, 0..1, that the bundle stands for; the run's own by default."""
+    data_note: str = ""
+    """A sentence for the model card: what else went into the training pictures, and its licence."""
     float_only: bool = False
     """Stop at float32: the bundle holds the float model."""
     float_io: bool = False

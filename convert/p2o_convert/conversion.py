@@ -105,7 +105,7 @@ def convert(config: ConvertConfig) -> ConversionReport:
         if first_broken(steps) is None:
             network = run.config.network
             pretrained = network.backbone == "mobile" and network.pretrained
-            card = model_card(spec, shapedb, report, pretrained)
+            card = model_card(spec, shapedb, report, pretrained, config.data_note)
             _write_bundle(config, models, folder / EXEMPLARS, card, report)
     if first_broken(steps) is not None:
         raise ConversionError(f"{verdict(report.steps)} See {stages_folder / 'report.md'}")

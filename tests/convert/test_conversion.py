@@ -33,7 +33,7 @@ class Chain:
             *("--shapedb", str(self.folder / "shapedb")),
             *("--dataset", str(self.folder / "dataset")),
             *("--calibration-images", "16", "--parity-images", "2", "--threads", "1"),
-            *("--score-threshold", "0.25"),
+            *("--score-threshold", "0.25", "--data-note", "Skies are CC0."),
         ]
 
 
@@ -170,6 +170,7 @@ def test_the_bundle_is_whole_and_says_how_good_it_is(chain: Chain) -> None:
     card = (folder / "MODEL_CARD.md").read_text()
     assert "licence CC0-1.0" in card
     assert "map50" in card
+    assert "Skies are CC0." in card
 
 
 def test_the_files_of_each_stage_lie_beside_it(chain: Chain) -> None:
