@@ -37,6 +37,9 @@ NEAR = 1e-2
 SHIFT = 4
 """Fractional bits of the coordinates that OpenCV's drawing functions take."""
 
+LIMIT = 20000.0
+"""Nothing is drawn farther than this from the first pixel, px: OpenCV's integers end there."""
+
 
 def draw_scene(image: ByteArray, scene: Scene) -> ByteArray:
     """Return the frame, (h, w, 3) RGB, with its scene drawn over it, far objects first."""
@@ -65,7 +68,9 @@ def _draw_mesh(canvas: ByteArray, scene: Scene, index: int) -> ByteArray:
     """Return the canvas with the mesh blended in: flat shaded, painted from back to front."""
     mesh = scene.mesh(index)
     seen = scene.camera.project(np.asarray(mesh.vertices, dtype=float))
-    faces = mesh.faces[(seen[mesh.faces][..., 2] > NEAR).all(axis=1)]
+    # Faces that pass the camera, or nearly so, are left out whole.
+    drawable = (seen[:, 2] > NEAR) & (np.abs(seen[:, :2]) <= LIMIT).all(axis=1)
+    faces = mesh.faces[drawable[mesh.faces].all(axis=1)]
     if len(faces) == 0:
         return canvas
     layer, mask = canvas.copy(), np.zeros(canvas.shape[:2], dtype=np.uint8)
@@ -95,7 +100,8 @@ def _face_shade(triangles: FloatArray, eye: FloatArray) -> FloatArray:
 def _draw_box(canvas: ByteArray, scene: Scene, index: int) -> None:
     thickness = max(1, round(max(canvas.shape) / 480))
     color = _rgb(class_color(scene, index))
-    for edge in _fixed_point(visible_edges(scene.detections.boxes[index], scene.camera)):
+    edges = visible_edges(scene.detections.boxes[index], scene.camera)
+    for edge in _fixed_point(clip_edges(edges, LIMIT)):
         cv2.line(canvas, _xy(edge[0]), _xy(edge[1]), color, thickness, cv2.LINE_AA, SHIFT)
 
 
@@ -111,6 +117,22 @@ def visible_edges(box: Box9DoF, camera: Camera) -> FloatArray:
     edges = np.where(behind[..., None], cut, edges)
     pixels = edges @ camera.K.T
     return np.asarray(pixels[..., :2] / pixels[..., 2:])
+
+
+def clip_edges(edges: FloatArray, limit: float) -> FloatArray:
+    """Cut edges, (n, 2, 2) px, to the square -limit..limit, each along its own line (Liang-Barsky).
+
+    Returns:
+        The parts inside, (m, 2, 2) px; edges that miss the square are gone.
+    """
+    start, step = edges[:, 0], edges[:, 1] - edges[:, 0]
+    # An edge along an axis crosses that axis's two bounds at infinity, or nearly.
+    safe = np.where(step == 0, 1e-12, step)
+    crossings = (np.array([-limit, limit]) - start[..., None]) / safe[..., None]
+    enter = crossings.min(axis=2).max(axis=1, initial=0.0)
+    leave = crossings.max(axis=2).min(axis=1, initial=1.0)
+    ends = start[:, None] + np.stack([enter, leave], axis=1)[..., None] * step[:, None]
+    return np.asarray(ends[enter <= leave])
 
 
 def _draw_label(canvas: ByteArray, scene: Scene, index: int) -> None:
@@ -134,12 +156,8 @@ def _draw_label(canvas: ByteArray, scene: Scene, index: int) -> None:
 
 
 def _fixed_point(pixels: FloatArray) -> IntArray:
-    """Turn pixels, (..., 2), into what OpenCV draws with: first centre at 0, `SHIFT` bits.
-
-    Far outside they are clipped to what its integers hold.
-    """
-    limited = np.clip(pixels - 0.5, -20000, 20000)
-    return np.asarray(np.round(limited * 2**SHIFT), dtype=np.int32)
+    """Turn pixels, (..., 2), into what OpenCV draws with: first centre at 0, `SHIFT` bits."""
+    return np.asarray(np.round((pixels - 0.5) * 2**SHIFT), dtype=np.int32)
 
 
 def _xy(point: IntArray) -> tuple[int, int]:

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from p2o_demo.overlay import class_color, draw_scene, label, visible_edges
+from p2o_demo.overlay import class_color, clip_edges, draw_scene, label, visible_edges
 from points2objects.camera import Camera, level_from_up
 from points2objects.geometry import (
     CORNER_SIGNS,
@@ -110,6 +110,46 @@ def test_edges_past_the_camera_are_cut_not_mirrored() -> None:
     assert np.isfinite(edges).all()
     assert len(edges) == 8  # The far square, and the four long edges up to the camera.
     assert (edges[..., 1] > 120).all()
+
+
+def test_clipped_edges_keep_their_line_and_the_part_inside() -> None:
+    rng = np.random.default_rng(3)
+    inside = rng.uniform(-90, 90, (200, 2))
+    angle = rng.uniform(0, 2 * np.pi, 200)
+    direction = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    before, after = rng.uniform(300, 1e6, (2, 200, 1))
+    edges = np.stack([inside - before * direction, inside + after * direction], axis=1)
+    cut = clip_edges(edges, 100)
+    assert cut.shape == edges.shape
+    # Every end lies on the square's border, on the same line, and the direction is kept.
+    np.testing.assert_allclose(np.abs(cut).max(axis=2), 100, atol=1e-6)
+    offset = cut - inside[:, None]
+    normal = np.stack([-direction[:, 1], direction[:, 0]], axis=1)
+    np.testing.assert_allclose((offset * normal[:, None]).sum(axis=2), 0, atol=1e-6)
+    assert ((cut[:, 1] - cut[:, 0]) * direction).sum(axis=1).min() > 0
+
+
+@pytest.mark.parametrize(
+    ("edge", "expected"),
+    [
+        ([[-5, 3], [5, 3]], [[-5, 3], [5, 3]]),
+        ([[-50, 3], [5, 3]], [[-10, 3], [5, 3]]),
+        ([[4, 30], [4, -30]], [[4, 10], [4, -10]]),
+        ([[2, 2], [2, 2]], [[2, 2], [2, 2]]),
+        ([[-50, 30], [50, 30]], None),
+        ([[0, 21], [21, 0]], None),
+        ([[20, 0], [40, 0]], None),
+    ],
+)
+def test_edges_are_clipped_or_dropped(
+    edge: list[list[float]], expected: list[list[float]] | None
+) -> None:
+    cut = clip_edges(np.array([edge], dtype=float), 10)
+    np.testing.assert_allclose(cut, np.zeros((0, 2, 2)) if expected is None else [expected])
+
+
+def test_no_edges_are_clipped_to_no_edges() -> None:
+    assert clip_edges(np.zeros((0, 2, 2)), 10).shape == (0, 2, 2)
 
 
 def test_label_says_class_score_distance_and_unit() -> None:
