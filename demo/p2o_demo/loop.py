@@ -55,11 +55,11 @@ def run(config: DemoConfig) -> Summary:
         BundleError: The bundle is missing or inconsistent.
     """
     capture = open_source(config.source, config.capture)
-    model = Reconstructor.load(config.bundle, config.threads, config.score)
     window = config.window and viewer.can_open_window()
     if config.window and not window:
         log.info("no screen, or OpenCV without windows: writing files only")
     with output_folder(config.out, config.overwrite) as folder:
+        model = Reconstructor.load(config.bundle, config.threads, config.score)
         summary = reconstruct(capture, model, config, folder, window)
     return summary
 

@@ -21,23 +21,52 @@ def output_folder(out: Path, overwrite: bool) -> Iterator[Path]:
     """Give a temporary folder that becomes `out` when the body succeeds.
 
     Raises:
-        InputError: `out` exists and `overwrite` is off, or is not the output of an earlier run.
+        InputError: `out` exists and `overwrite` is off, is not the output of an earlier run, or
+            cannot be written.
     """
-    if out.exists() and not overwrite:
-        raise InputError(f"{out} exists; add --overwrite to replace it, or choose another --out")
-    # A slip in --out must not cost anybody a folder of their own.
-    if out.exists() and not (out / SCENES_NAME).is_file() and not _is_empty_folder(out):
-        raise InputError(f"{out} is not the output of an earlier run; choose another --out")
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    with _naming(out):
+        # Through a link, so that the folder it leads to is replaced and not the link.
+        target = out.resolve()
+        temporary = _prepare(target, out, overwrite)
     try:
         yield temporary
-        if out.exists():
-            shutil.rmtree(out)
-        temporary.rename(out)
+        with _naming(out):
+            _replace(target, temporary)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _prepare(target: Path, out: Path, overwrite: bool) -> Path:
+    """Make the temporary folder beside `target`, which the user calls `out`."""
+    if target.exists() and not overwrite:
+        raise InputError(f"{out} exists; add --overwrite to replace it, or choose another --out")
+    # A slip in --out must not cost anybody a folder of their own.
+    if target.exists() and not (target / SCENES_NAME).is_file() and not _is_empty_folder(target):
+        raise InputError(f"{out} is not the output of an earlier run; choose another --out")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    return temporary
+
+
+def _replace(target: Path, temporary: Path) -> None:
+    if not target.exists():
+        temporary.rename(target)
+        return
+    # Moved aside first: a folder that cannot be replaced is not lost.
+    aside = target.with_name(f".{target.name}.{os.getpid()}.old")
+    target.rename(aside)
+    temporary.rename(target)
+    shutil.rmtree(aside)
+
+
+@contextlib.contextmanager
+def _naming(out: Path) -> Iterator[None]:
+    """Turn what the file system refuses into one line about `--out`."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"cannot write {out}: {error.strerror}; choose another --out") from error
 
 
 def _is_empty_folder(path: Path) -> bool:
@@ -59,7 +88,7 @@ class OverlayWriter:
         """Append one overlay, (h, w, 3) RGB; pictures are called after `name`.
 
         Raises:
-            InputError: The size changed within a video.
+            InputError: The size changed within a video, or the picture cannot be written.
         """
         size = (overlay.shape[1], overlay.shape[0])
         if self._size is None:
@@ -82,7 +111,9 @@ class OverlayWriter:
             copies += 1
             unique = f"{name}-{copies}"
         self._names.add(unique)
-        cv2.imwrite(str(self._folder / f"{unique}.jpg"), bgr, [cv2.IMWRITE_JPEG_QUALITY, 90])
+        path = self._folder / f"{unique}.jpg"
+        if not cv2.imwrite(str(path), bgr, [cv2.IMWRITE_JPEG_QUALITY, 90]):
+            raise InputError(f"cannot write {path}; make room on the disk, or choose another --out")
 
     def _open_video(self, size: tuple[int, int]) -> cv2.VideoWriter | None:
         if self._fps is None:

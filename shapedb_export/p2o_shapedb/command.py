@@ -86,27 +86,44 @@ def atomic_path(path: Path, overwrite: bool = False) -> Iterator[Path]:
     body leaves nothing behind, and the old result (if any) untouched.
 
     Raises:
-        InputError: `path` exists and `overwrite` is off.
+        InputError: `path` exists and `overwrite` is off, or it cannot be written.
     """
     path = Path(path)
-    refuse_existing(path, overwrite)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    _remove(temporary)
+    with _naming(path):
+        refuse_existing(path, overwrite)
+        # Through a link, so that what it leads to is replaced and not the link.
+        target = path.resolve()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        _remove(temporary)
     try:
         yield temporary
         if not temporary.exists():
             raise FileNotFoundError(f"nothing was written for {path}")
-        if path.is_dir() and not path.is_symlink():
-            # A folder cannot be replaced in one step: move the old one aside first.
-            aside = path.with_name(f".{path.name}.{os.getpid()}.old")
-            path.rename(aside)
-            temporary.rename(path)
-            _remove(aside)
-        else:
-            temporary.replace(path)
+        with _naming(path):
+            _replace(target, temporary)
     finally:
         _remove(temporary)
+
+
+def _replace(target: Path, temporary: Path) -> None:
+    if not target.is_dir():
+        temporary.replace(target)
+        return
+    # A folder cannot be replaced in one step: move the old one aside first.
+    aside = target.with_name(f".{target.name}.{os.getpid()}.old")
+    target.rename(aside)
+    temporary.rename(target)
+    _remove(aside)
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn what the file system refuses into one line about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}; choose another --out") from error
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:

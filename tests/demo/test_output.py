@@ -48,6 +48,33 @@ def test_folder_of_something_else_is_never_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.tex").exists()
 
 
+@pytest.mark.parametrize("name", ["file/x", "file/x/y", "n" * 300])
+def test_output_that_cannot_be_written_is_refused_in_one_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    words = "cannot write .*; choose another --out"
+    with pytest.raises(InputError, match=words), output_folder(tmp_path / name, False):
+        pytest.fail("the body must not run")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_linked_output_is_replaced_where_it_lies(tmp_path: Path) -> None:
+    (tmp_path / "disk" / "run").mkdir(parents=True)
+    fill(tmp_path / "disk" / "run")
+    (tmp_path / "disk" / "run" / "old.jpg").touch()
+    (tmp_path / "out").symlink_to(tmp_path / "disk" / "run")
+    with output_folder(tmp_path / "out", True) as folder:
+        fill(folder)
+    assert (tmp_path / "out").is_symlink()
+    assert [path.name for path in (tmp_path / "disk" / "run").iterdir()] == ["scenes.jsonl"]
+    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["run"]
+
+
+def test_picture_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    writer = OverlayWriter(tmp_path / "gone", None)
+    with pytest.raises(InputError, match=r"cannot write .*a\.jpg"):
+        writer.write("a", np.zeros((4, 4, 3), np.uint8))
+
+
 def test_sequence_becomes_a_video_in_the_right_colours(tmp_path: Path) -> None:
     writer = OverlayWriter(tmp_path, 10.0)
     for index in range(4):

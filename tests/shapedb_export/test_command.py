@@ -114,3 +114,23 @@ def test_a_folder_is_replaced_when_asked(tmp_path: Path) -> None:
         (temporary / "new").touch()
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["new"]
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_path_that_cannot_be_written_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(InputError, match=r"cannot write .*file/x/y: Not a directory; choose"),
+        atomic_path(tmp_path / "file" / "x" / "y"),
+    ):
+        pytest.fail("the body must not run")
+
+
+def test_a_linked_folder_is_replaced_where_it_lies(tmp_path: Path) -> None:
+    (tmp_path / "disk" / "old").mkdir(parents=True)
+    (tmp_path / "out").symlink_to(tmp_path / "disk" / "old")
+    with atomic_path(tmp_path / "out", overwrite=True) as temporary:
+        temporary.mkdir()
+        (temporary / "new").touch()
+    assert (tmp_path / "out").is_symlink()
+    assert [p.name for p in (tmp_path / "disk").iterdir()] == ["old"]
+    assert [p.name for p in (tmp_path / "disk" / "old").iterdir()] == ["new"]
