@@ -90,8 +90,7 @@ def _session_frame(path: Path, index: int, frame: Any) -> PosedPicture:
             support_height=float(frame["support_height"]),
             timestamp_ns=int(frame["timestamp_ns"]),
         )
-        # Checks K and the pose now, so that a long run does not end on its last frame.
-        Camera(picture.K, 1, 1, picture.world_from_camera, picture.support_height)
+        _check_camera(picture)
     except (KeyError, TypeError, ValueError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise InputError(f"{path}: frame {index}: {reason}; see docs/architecture.md") from error
@@ -104,10 +103,21 @@ def _read_pose_folder(folder: Path, options: CaptureOptions) -> list[PosedPictur
     K = _read_matrix(folder / "K.txt", 3, 3)
     poses = _read_matrix(folder / "poses.txt", len(paths), 16).reshape(-1, 4, 4)
     world_from_recorded, support_height = _alignment(folder, options)
-    return [
+    pictures = [
         PosedPicture(path, K, world_from_recorded @ pose, support_height, round(index * 1e9 / 30))
         for index, (path, pose) in enumerate(zip(paths, poses, strict=True))
     ]
+    for picture in pictures:
+        try:
+            _check_camera(picture)
+        except InputError as error:
+            raise InputError(f"{folder}: pose of {picture.path.name}: {error}") from error
+    return pictures
+
+
+def _check_camera(picture: PosedPicture) -> None:
+    """Check K and the pose now, so that a long run does not end on its last frame."""
+    Camera(picture.K, 1, 1, picture.world_from_camera, picture.support_height)
 
 
 def _alignment(folder: Path, options: CaptureOptions) -> tuple[FloatArray, float]:
@@ -115,16 +125,31 @@ def _alignment(folder: Path, options: CaptureOptions) -> tuple[FloatArray, float
     path = folder / "gt_boxes.json"
     known = _read_json(path).get("world_to_aligned") if path.is_file() else None
     if known is not None:
-        aligned = np.array(known, dtype=float)
-        if aligned.shape != (4, 4) or not is_rotation(aligned[:3, :3]):
-            raise InputError(f"{path}: world_to_aligned must be a rigid 4x4 matrix")
-        return rigid(YUP_FROM_ZUP, np.zeros(3)) @ aligned, 0.0
+        return rigid(YUP_FROM_ZUP, np.zeros(3)) @ _rigid_matrix(path, known), 0.0
     if options.support_height is None:
         raise InputError(
             f"{folder}: nothing says where the support plane is; pass its height along the up "
             "axis as --support-height (and that axis as --world-up)"
         )
     return rigid(yup_rotation(options.world_up), np.zeros(3)), options.support_height
+
+
+def _rigid_matrix(path: Path, known: Any) -> FloatArray:
+    refused = InputError(
+        f"{path}: world_to_aligned must be a rigid 4x4 matrix (rotation, translation)"
+    )
+    try:
+        aligned = np.array(known, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise refused from error
+    if (
+        aligned.shape != (4, 4)
+        or not np.isfinite(aligned).all()
+        or not is_rotation(aligned[:3, :3])
+        or not np.array_equal(aligned[3], [0, 0, 0, 1])
+    ):
+        raise refused
+    return aligned
 
 
 def yup_rotation(up: WorldUp) -> FloatArray:

@@ -97,6 +97,42 @@ def test_number_of_poses_must_match_the_pictures(tmp_path: Path) -> None:
         read_recording(folder, OPTIONS)
 
 
+@pytest.mark.parametrize(
+    ("pose", "words"),
+    [
+        (np.full((4, 4), np.nan), "world_from_camera must be rigid"),
+        (2 * np.eye(4), "world_from_camera must be rigid"),
+        (pose_in_our_world(-0.5), "stands at height -0.500 m, not above the support plane"),
+    ],
+)
+def test_bad_pose_is_refused_before_the_run_and_names_its_picture(
+    tmp_path: Path, pose: FloatArray, words: str
+) -> None:
+    good = pose_in_our_world(1.4)
+    folder = write_pose_folder(tmp_path / "clip", np.stack([good, good, pose]))
+    with pytest.raises(InputError, match=rf"pose of 002\.png: camera: {words}"):
+        read_recording(folder, CaptureOptions(60, "+y", 0.0))
+
+
+@pytest.mark.parametrize(
+    "aligned",
+    [
+        np.eye(3).tolist(),
+        (2 * np.eye(4)).tolist(),
+        [[1, 0, 0, float("nan")], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]],
+        [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0.1, 1]],
+        [[1, 0], [0]],
+        "upright",
+    ],
+)
+def test_alignment_must_be_rigid(tmp_path: Path, aligned: object) -> None:
+    folder = write_pose_folder(tmp_path / "clip", pose_in_our_world(1.4)[None])
+    text = json.dumps({"world_to_aligned": aligned})
+    (folder / "gt_boxes.json").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"gt_boxes\.json: world_to_aligned must be a rigid 4x4"):
+        read_recording(folder, OPTIONS)
+
+
 def test_session_is_read_as_written(tmp_path: Path) -> None:
     frames = [session_frame(), session_frame(file="b.jpg", timestamp_ns=40)]
     folder = write_session(tmp_path, {"points2objects_session": 1, "frames": frames})
