@@ -104,6 +104,46 @@ def test_broken_folders_are_named(folder: Path, tmp_path: Path, solids: ShapeDB)
         RenderedDataset(folder, "train", solids)
 
 
+def test_a_truncated_shard_is_refused(folder: Path, solids: ShapeDB) -> None:
+    shard = folder / "train" / "shard-00001.zip"
+    shard.write_bytes(shard.read_bytes()[:-100])
+    with pytest.raises(
+        InputError, match=r"shard-00001\.zip: dataset\.json expects SHA-256 .*repeat"
+    ):
+        RenderedDataset(folder, "train", solids)
+    RenderedDataset(folder, "val", solids)
+
+
+def test_swapped_shards_are_refused(folder: Path, solids: ShapeDB) -> None:
+    first, second = (folder / "train" / f"shard-{number:05d}.zip" for number in (0, 1))
+    first_bytes, second_bytes = first.read_bytes(), second.read_bytes()
+    first.write_bytes(second_bytes)
+    second.write_bytes(first_bytes)
+    with pytest.raises(InputError, match=r"shard-00000\.zip: dataset\.json expects SHA-256"):
+        RenderedDataset(folder, "train", solids)
+
+
+@pytest.mark.parametrize("keep", [0, -100])
+def test_a_shard_that_breaks_after_opening_is_named(
+    folder: Path, solids: ShapeDB, keep: int
+) -> None:
+    dataset = RenderedDataset(folder, "train", solids)
+    shard = folder / "train" / "shard-00001.zip"
+    shard.write_bytes(shard.read_bytes()[:keep])
+    with pytest.raises(InputError, match=r"shard-00001\.zip: sample 1 cannot be read .*repeat"):
+        dataset[4]
+    shard.unlink()
+    with pytest.raises(InputError, match=r"shard-00001\.zip: sample 0 cannot be read"):
+        dataset[3]
+
+
+def test_a_sample_missing_in_its_shard_is_named(folder: Path, solids: ShapeDB) -> None:
+    dataset = RenderedDataset(folder, "train", solids)
+    write_shard(folder / "train" / "shard-00001.zip", SAMPLES[3:4], solids)
+    with pytest.raises(InputError, match=r"shard-00001\.zip: sample 1 cannot be read"):
+        dataset[4]
+
+
 def test_equal_samples_give_equal_files(tmp_path: Path, solids: ShapeDB) -> None:
     for name in ("a.zip", "b.zip"):
         write_shard(tmp_path / name, SAMPLES, solids)

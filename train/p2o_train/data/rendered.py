@@ -10,19 +10,31 @@ from typing import Any
 
 from p2o_shapedb.database import ShapeDB
 from p2o_train.data.sample import Sample
-from p2o_train.data.shards import MANIFEST, PLAN, SCHEMA_VERSION, from_label, read_json
+from p2o_train.data.shards import (
+    MANIFEST,
+    PLAN,
+    SCHEMA_VERSION,
+    from_label,
+    read_json,
+    shard_digest,
+)
 from points2objects.errors import InputError
+
+_REPAIR = (
+    f"copy the dataset again, or delete this shard and {MANIFEST} and repeat train/make_dataset.py "
+    "with the same options: it renders what is missing"
+)
 
 
 class RenderedDataset:
     """Samples of one split by index. Can be sent to other processes; files open when needed."""
 
     def __init__(self, folder: Path, split: str, shapedb: ShapeDB) -> None:
-        """Open a split.
+        """Open a split, and compare each of its shards with the sum in the manifest.
 
         Raises:
-            InputError: The folder is no finished dataset, a shard is missing, or it was rendered
-                with another shape database.
+            InputError: The folder is no finished dataset, a shard is missing or not the one that
+                was rendered, or it was rendered with another shape database.
         """
         self.shapedb = shapedb
         manifest = _read_manifest(Path(folder))
@@ -41,6 +53,8 @@ class RenderedDataset:
         missing = [path.name for path in self._paths if not path.is_file()]
         if missing:
             raise InputError(f"{folder}/{split}: {missing[0]} is missing; make the dataset again")
+        for path, shard in zip(self._paths, shards, strict=True):
+            _check_digest(path, shard["sha256"])
         self._ends = list(itertools.accumulate(shard["samples"] for shard in shards))
         self._archives: dict[tuple[int, int], zipfile.ZipFile] = {}
 
@@ -52,9 +66,14 @@ class RenderedDataset:
             raise IndexError(f"sample {index} of {len(self)}")
         shard = bisect.bisect_right(self._ends, index)
         number = index - (self._ends[shard - 1] if shard else 0)
-        archive = self._archive(shard)
-        label = json.loads(archive.read(f"{number:06d}.json"))
-        return from_label(label, archive.read(f"{number:06d}.jpg"), self.shapedb)
+        try:
+            archive = self._archive(shard)
+            label = json.loads(archive.read(f"{number:06d}.json"))
+            return from_label(label, archive.read(f"{number:06d}.jpg"), self.shapedb)
+        except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+            raise InputError(
+                f"{self._paths[shard]}: sample {number} cannot be read ({error}); {_REPAIR}"
+            ) from error
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_archives": {}}
@@ -65,6 +84,17 @@ class RenderedDataset:
         if key not in self._archives:
             self._archives[key] = zipfile.ZipFile(self._paths[shard])
         return self._archives[key]
+
+
+def _check_digest(path: Path, want: str) -> None:
+    try:
+        have = shard_digest(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error}); {_REPAIR}") from error
+    if have != want:
+        raise InputError(
+            f"{path}: {MANIFEST} expects SHA-256 {want[:8]}, but the file has {have[:8]}; {_REPAIR}"
+        )
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:

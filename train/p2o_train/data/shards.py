@@ -60,7 +60,12 @@ def describe_shard(path: Path) -> ShardInfo:
     """Count and hash a shard."""
     with zipfile.ZipFile(path) as archive:
         count = sum(name.endswith(".json") for name in archive.namelist())
-    return ShardInfo(path.name, count, hashlib.sha256(path.read_bytes()).hexdigest())
+    return ShardInfo(path.name, count, shard_digest(path))
+
+
+def shard_digest(path: Path) -> str:
+    """Return the SHA-256 of a shard's bytes, in hex."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def write_manifest(folder: Path, plan: dict[str, Any], splits: dict[str, list[ShardInfo]]) -> None:
