@@ -105,6 +105,14 @@ def test_other_options_are_refused_by_name(tmp_path: Path, noise_data: TrainingD
     assert train(replace(changed, overwrite=True), noise_data).steps == 1
 
 
+def test_a_gradient_that_overflows_stops_the_run(tmp_path: Path, noise_data: TrainingData) -> None:
+    # The loss itself fits a float32; the norm of its gradient, squared on the way, does not.
+    config = replace(config_for(tmp_path, 2), loss=LossConfig(key=1e36, point_count=16))
+    with pytest.raises(RuntimeError, match=r"the gradient became (inf|nan) at step 0; .*--optim"):
+        train(config, noise_data)
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
 def test_a_run_by_minutes_ends_annealed(tmp_path: Path, noise_data: TrainingData) -> None:
     result = train(replace(config_for(tmp_path, 1), steps=None, minutes=0.02), noise_data)
     assert result.minutes >= 0.02

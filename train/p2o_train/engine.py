@@ -151,25 +151,30 @@ def _step(
     terms = loss_terms(outputs, batch, sdf, spec, config.loss)
     total = terms.total(config.loss)
     value = total.item()
-    if not math.isfinite(value):
-        raise RuntimeError(
-            f"the loss became {value} at step {state.step}; the last checkpoint is whole: "
-            "lower --optim.lr or --optim.clip"
-        )
+    _check_finite("loss", value, state.step)
     state.optimizer.zero_grad(set_to_none=True)
     total.backward()  # type: ignore[no-untyped-call]
     trained = [p for p in state.network.parameters() if p.requires_grad]
-    norm = nn.utils.clip_grad_norm_(trained, config.optim.clip)
+    norm = nn.utils.clip_grad_norm_(trained, config.optim.clip).item()
+    _check_finite("gradient", norm, state.step)
     state.optimizer.step()
     state.step += 1
     update_average(state.average, state.network, config.optim.ema, state.step)
     return {
         "total": value,
         **terms.numbers(),
-        "gradient": norm.item(),
+        "gradient": norm,
         "lr": config.optim.lr * factor,
         "s": time.monotonic() - started,
     }
+
+
+def _check_finite(what: str, value: float, step: int) -> None:
+    if not math.isfinite(value):
+        raise RuntimeError(
+            f"the {what} became {value} at step {step}; the last checkpoint is whole: "
+            "lower --optim.lr or --optim.clip"
+        )
 
 
 def _validate(
