@@ -15,6 +15,7 @@ from p2o_demo.capture import Capture, Frame, open_source
 from p2o_demo.config import DemoConfig
 from p2o_demo.output import SCENE_GLB_NAME, SCENES_NAME, OverlayWriter, output_folder
 from p2o_demo.overlay import draw_scene
+from p2o_demo.quiet import quiet_stderr
 from points2objects.pipeline import Reconstructor
 from points2objects.scene import Scene
 
@@ -59,7 +60,9 @@ def run(config: DemoConfig) -> Summary:
     if config.window and not window:
         log.info("no screen, or OpenCV without windows: writing files only")
     with output_folder(config.out, config.overwrite) as folder:
-        model = Reconstructor.load(config.bundle, config.threads, config.score)
+        # TensorFlow Lite announces its delegate; what Python logs has no colon there.
+        with quiet_stderr("INFO: "):
+            model = Reconstructor.load(config.bundle, config.threads, config.score)
         summary = reconstruct(capture, model, config, folder, window)
     return summary
 
@@ -102,4 +105,5 @@ def _progress(capture: Capture, max_frames: int | None) -> Iterable[Frame]:
     counts = [count for count in (capture.count, max_frames) if count is not None]
     total = min(counts) if counts else None
     frames = itertools.islice(capture.frames, max_frames)
-    return tqdm(frames, total=total, unit="frame", disable=None)
+    bar: Iterable[Frame] = tqdm(frames, total=total, unit="frame", disable=None)
+    return bar

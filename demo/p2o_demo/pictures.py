@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from p2o_demo.quiet import quiet_stderr
 from points2objects.errors import InputError
 from points2objects.geometry import ByteArray
 
@@ -26,7 +27,7 @@ def read_picture(path: Path, upright: bool = True) -> ByteArray:
     if not path.is_file():
         raise InputError(f"{path}: no such file; pass a picture, video, folder or webcam number")
     data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
-    stored = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    stored = _decode(data, cv2.IMREAD_UNCHANGED)
     if stored is None:
         raise InputError(f"{path}: not a readable picture; save it again as JPEG or PNG")
     if stored.dtype != np.uint8:
@@ -37,8 +38,16 @@ def read_picture(path: Path, upright: bool = True) -> ByteArray:
         raise InputError(f"{path}: expected an RGB picture, got {kind}; convert it to RGB first")
     # Only this second decoding can heed the EXIF orientation.
     flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    bgr = np.asarray(cv2.imdecode(data, flags), dtype=np.uint8)
+    bgr = np.asarray(_decode(data, flags), dtype=np.uint8)
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def _decode(data: ByteArray, flags: int) -> cv2.typing.MatLike | None:
+    if not data.size:
+        return None
+    # The picture libraries print why they fail; our one line must do.
+    with quiet_stderr():
+        return cv2.imdecode(data, flags)
 
 
 def list_pictures(folder: Path) -> list[Path]:

@@ -16,6 +16,7 @@ camera-to-world matrix of the i-th picture by name. Where up is and where the pl
 """
 
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,7 +168,10 @@ def _read_matrix(path: Path, rows: int, columns: int) -> FloatArray:
     if not path.is_file():
         raise InputError(f"{path}: missing; a recording needs K.txt, poses.txt and images/")
     try:
-        matrix = np.atleast_2d(np.loadtxt(path, dtype=float))
+        with warnings.catch_warnings():
+            # An empty file is refused by its shape below.
+            warnings.simplefilter("ignore", UserWarning)
+            matrix = np.atleast_2d(np.loadtxt(path, dtype=float))
     except ValueError as error:
         raise InputError(f"{path}: not a table of numbers ({error})") from error
     if matrix.shape != (rows, columns):

@@ -14,6 +14,12 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
+def half_a_png() -> bytes:
+    noise = np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)
+    data = cv2.imencode(".png", noise)[1].tobytes()
+    return data[: len(data) // 2]
+
+
 def test_help_needs_neither_opencv_nor_the_interpreter() -> None:
     listing = "import sys, runpy; sys.argv = ['camera.py', '--help']\n"
     listing += f"try: runpy.run_path({str(SCRIPT)!r}, run_name='__main__')\n"
@@ -29,6 +35,7 @@ def test_help_needs_neither_opencv_nor_the_interpreter() -> None:
     [
         ("broken.mp4", b"\x00\x00\x00\x18ftypmp42", "neither a picture nor a video"),
         ("broken.jpg", b"\xff\xd8half", "not a readable picture"),
+        ("half.png", half_a_png(), "not a readable picture"),
         ("grey.png", np.zeros((8, 8), np.uint8), "got grey; convert it to RGB first"),
         ("rgba.png", np.zeros((8, 8, 4), np.uint8), "got RGBA; convert it to RGB first"),
         ("missing.jpg", None, "no such file"),
@@ -65,3 +72,21 @@ def test_refused_options_are_named(option: str, value: str, words: str) -> None:
     done = run("--source", "0", option, value)
     assert done.returncode == 2
     assert done.stderr == f"error: {words}\n"
+
+
+def test_unwritable_output_gives_one_line_and_code_2(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8, 3), np.uint8))
+    out = tmp_path / "file" / "x"
+    done = run("--source", tmp_path / "a.png", "--out", out, "--no-window")
+    assert done.returncode == 2
+    assert done.stderr == f"error: cannot write {out}: Not a directory; choose another --out\n"
+
+
+def test_a_good_run_says_one_line_and_nothing_else(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((60, 80, 3), 128, np.uint8))
+    done = run("--source", tmp_path / "a.png", "--out", tmp_path / "out", "--no-window")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"wrote {tmp_path / 'out'} (1 frames, ")
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""

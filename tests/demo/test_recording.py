@@ -133,6 +133,13 @@ def test_alignment_must_be_rigid(tmp_path: Path, aligned: object) -> None:
         read_recording(folder, OPTIONS)
 
 
+def test_empty_poses_are_refused_without_a_warning(tmp_path: Path) -> None:
+    folder = write_pose_folder(tmp_path / "clip", np.stack([np.eye(4)] * 3))
+    (folder / "poses.txt").write_text("")
+    with pytest.raises(InputError, match=r"poses\.txt: expected 3 rows of 16 numbers"):
+        read_recording(folder, OPTIONS)
+
+
 def test_session_is_read_as_written(tmp_path: Path) -> None:
     frames = [session_frame(), session_frame(file="b.jpg", timestamp_ns=40)]
     folder = write_session(tmp_path, {"points2objects_session": 1, "frames": frames})
