@@ -15,6 +15,7 @@ from p2o_train.data.sample import Sample
 from p2o_train.ema import averaged_copy, update_average
 from p2o_train.engine import make_spec, train
 from points2objects.errors import InputError
+from points2objects.geometry import Box9DoF
 
 TINY = NetworkConfig(
     backbone="hourglass",
@@ -111,6 +112,26 @@ def test_a_gradient_that_overflows_stops_the_run(tmp_path: Path, noise_data: Tra
     with pytest.raises(RuntimeError, match=r"the gradient became (inf|nan) at step 0; .*--optim"):
         train(config, noise_data)
     assert not (tmp_path / "checkpoint.pt").exists()
+
+
+def test_errors_without_a_matched_pair_are_left_out(
+    tmp_path: Path, noise_data: TrainingData
+) -> None:
+    sample = noise_data.val[0]
+    empty = replace(
+        sample,
+        boxes=Box9DoF(*(np.zeros(shape) for shape in ((0, 3, 3), (0, 3), (0, 3)))),
+        class_id=sample.class_id[:0],
+        model_index=sample.model_index[:0],
+        visible_fraction=sample.visible_fraction[:0],
+        mirrored=sample.mirrored[:0],
+    )
+    result = train(config_for(tmp_path, 1), replace(noise_data, val=[empty]))
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    figures = json.loads(lines[-1])["validation"]
+    assert {"gravity_deg", "collisions"} <= set(figures)
+    assert not {"map50", "rotation_deg", "scale", "shape_iou"} & set(figures)
+    assert (result.map50, result.map25) == (0, 0)
 
 
 def test_a_run_by_minutes_ends_annealed(tmp_path: Path, noise_data: TrainingData) -> None:

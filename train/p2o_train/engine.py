@@ -198,17 +198,19 @@ def _validate(
 
 
 def _figures(report: EvaluationReport) -> dict[str, float]:
-    return {
-        "map50": _or_zero(report.map50),
-        "map25": _or_zero(report.map25),
-        "rotation_deg": _or_zero(report.errors.rotation_deg),
-        "translation_relative": _or_zero(report.errors.translation_relative),
-        "scale": _or_zero(report.errors.scale),
-        "exemplar_accuracy": _or_zero(report.errors.exemplar_accuracy),
-        "shape_iou": _or_zero(report.errors.shape_iou),
-        "gravity_deg": _or_zero(report.gravity_deg),
+    """Return the numbers to log, without those that are unknown, as errors of no match are."""
+    figures = {
+        "map50": report.map50,
+        "map25": report.map25,
+        "rotation_deg": report.errors.rotation_deg,
+        "translation_relative": report.errors.translation_relative,
+        "scale": report.errors.scale,
+        "exemplar_accuracy": report.errors.exemplar_accuracy,
+        "shape_iou": report.errors.shape_iou,
+        "gravity_deg": report.gravity_deg,
         "collisions": float(report.collisions),
     }
+    return {name: value for name, value in figures.items() if not math.isnan(value)}
 
 
 def _or_zero(value: float) -> float:
