@@ -1,11 +1,19 @@
 """Run folders that are not whole are refused in one clear line."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from p2o_train.checkpoint import TrainingState, load_network, save_best, save_checkpoint, start_run
+from p2o_train.checkpoint import (
+    TrainingState,
+    load_network,
+    resume,
+    save_best,
+    save_checkpoint,
+    start_run,
+)
 from p2o_train.config import NetworkConfig, TrainConfig
 from p2o_train.ema import averaged_copy
 from p2o_train.network.build import build_network
@@ -18,15 +26,27 @@ NETWORK = NetworkConfig(
 SPEC = ModelSpec("test", ("a",), 2, "digest")
 
 
+def fresh_state() -> TrainingState:
+    network = build_network(NETWORK, SPEC)
+    return TrainingState(network, averaged_copy(network), torch.optim.AdamW(network.parameters()))
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    network = build_network(NETWORK, SPEC)
-    state = TrainingState(network, averaged_copy(network), torch.optim.AdamW(network.parameters()))
+    state = fresh_state()
     start_run(tmp_path, TrainConfig(out=tmp_path, network=NETWORK), SPEC)
     save_checkpoint(tmp_path, state)
     torch.nn.init.ones_(next(state.average.parameters()))
     save_best(tmp_path, state)
     return tmp_path
+
+
+def test_a_renamed_run_goes_on(run: Path) -> None:
+    moved = run.rename(run.with_name("moved"))
+    config = TrainConfig(out=moved, network=NETWORK)
+    assert resume(moved, fresh_state(), config, replace(SPEC, name="moved"))
+    with pytest.raises(InputError, match=r"other options \(another shape database\)"):
+        resume(moved, fresh_state(), config, replace(SPEC, shapedb_digest="other"))
 
 
 def test_best_weights_come_first_and_the_last_average_without_them(run: Path) -> None:

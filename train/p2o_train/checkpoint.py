@@ -108,7 +108,9 @@ def resume(folder: Path, state: TrainingState, config: TrainConfig, spec: ModelS
         return False
     earlier = TrainConfig.from_json((folder / CONFIG).read_text(encoding="utf-8"))
     earlier_spec = ModelSpec.from_json((folder / SPEC).read_text(encoding="utf-8"))
-    if not config.same_training(earlier) or spec != earlier_spec:
+    # The name is the folder's: a run that was moved or renamed is still the same.
+    same_spec = replace(spec, name=earlier_spec.name) == earlier_spec
+    if not config.same_training(earlier) or not same_spec:
         raise InputError(
             f"{folder} holds a run with other options ({_difference(config, earlier)}); "
             "give the same options to go on with it, --overwrite to start anew, or another --out"
