@@ -67,6 +67,13 @@ def test_direct_pose_brings_what_it_needs() -> None:
         (["--epochs", "0"], "--epochs must be at least 1, got 0"),
         (["--steps", "5", "--minutes", "1"], "--steps and --minutes exclude each other"),
         (["--network.freeze-stages", "9"], "--network.freeze-stages must be in 0..8, got 9"),
+        (["--loss.points", "-1"], "--loss.points must be at least 0 and finite, got -1.0"),
+        (["--loss.gravity", "nan"], "--loss.gravity must be at least 0 and finite, got nan"),
+        (["--loss.positive-radius", "-1"], "--loss.positive-radius must be at least 0 and"),
+        (["--loss.collision-from", "1.5"], "--loss.collision-from must be in 0..1, got 1.5"),
+        (["--loss.point-count", "0"], "--loss.point-count must be in 1..512, got 0"),
+        (["--loss.point-count", "513"], "--loss.point-count must be in 1..512, got 513"),
+        (["--loss.points-by-distance"], "--loss.points-by-distance needs --loss.point-form joint"),
         (["--optim.warmup", "0.5"], "expected 0 <= warmup <= constant-until <= 1"),
     ],
 )

@@ -4,6 +4,7 @@ Importing this costs nothing: no torch, so `--help` answers at once.
 """
 
 import json
+import math
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -45,6 +46,9 @@ class NetworkConfig:
             raise InputError("--network.hourglass-widths needs two levels or more")
 
 
+_LOSS_TERMS = ("key", "points", "scale", "shape", "collision", "offset", "distance", "gravity")
+
+
 @dataclass(frozen=True)
 class LossConfig:
     """Weights and forms of the terms of eq. 10; a weight of 0 switches a term off."""
@@ -81,6 +85,17 @@ class LossConfig:
     the paper; 1: a cross of five). RAY only: an offset tells where the centre is."""
     point_count: int = 64
     """Surface points of an object that eq. 7 and 8 use, of 512."""
+
+    def __post_init__(self) -> None:
+        for term in _LOSS_TERMS:
+            _weight(f"--loss.{term}", getattr(self, term))
+        _weight("--loss.positive-radius", self.positive_radius)
+        if not 0 <= self.collision_from <= 1:
+            raise InputError(f"--loss.collision-from must be in 0..1, got {self.collision_from}")
+        if not 1 <= self.point_count <= 512:
+            raise InputError(f"--loss.point-count must be in 1..512, got {self.point_count}")
+        if self.points_by_distance and self.point_form == "split":
+            raise InputError("--loss.points-by-distance needs --loss.point-form joint")
 
 
 @dataclass(frozen=True)
@@ -237,6 +252,11 @@ class TrainConfig:
             overwrite=free.overwrite,
             verbose=free.verbose,
         )
+
+
+def _weight(flag: str, value: float) -> None:
+    if not 0 <= value < math.inf:
+        raise InputError(f"{flag} must be at least 0 and finite, got {value}")
 
 
 def _at_least(flag: str, value: int, least: int) -> None:
