@@ -49,6 +49,24 @@ def test_a_renamed_run_goes_on(run: Path) -> None:
         resume(moved, fresh_state(), config, replace(SPEC, shapedb_digest="other"))
 
 
+@pytest.mark.parametrize("name", ["best.pt", "metrics.jsonl"])
+def test_results_without_a_checkpoint_are_kept(tmp_path: Path, name: str) -> None:
+    config = TrainConfig(out=tmp_path, network=NETWORK)
+    (tmp_path / name).write_text("precious")
+    with pytest.raises(InputError, match=rf"holds {name} of an earlier run, .*--overwrite"):
+        start_run(tmp_path, config, SPEC)
+    assert (tmp_path / name).read_text() == "precious"
+    assert not (tmp_path / "config.json").exists()
+    start_run(tmp_path, replace(config, overwrite=True), SPEC)
+    assert not (tmp_path / name).exists()
+
+
+def test_a_run_that_stopped_before_its_first_step_starts_again(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").touch()
+    start_run(tmp_path, TrainConfig(out=tmp_path, network=NETWORK), SPEC)
+    assert (tmp_path / "spec.json").is_file()
+
+
 def test_best_weights_come_first_and_the_last_average_without_them(run: Path) -> None:
     assert (next(load_network(run).network.parameters()) == 1).all()
     (run / "best.pt").unlink()

@@ -64,7 +64,17 @@ class LoadedRun:
 
 
 def start_run(folder: Path, config: TrainConfig, spec: ModelSpec) -> None:
-    """Make a run folder, and remove what an earlier run left there."""
+    """Make a run folder; with `config.overwrite`, remove what an earlier run left there.
+
+    Raises:
+        InputError: It holds weights or metrics, and `config.overwrite` is not set.
+    """
+    left = [name for name in (BEST, METRICS) if _has_content(folder / name)]
+    if left and not config.overwrite:
+        raise InputError(
+            f"{folder} holds {' and '.join(left)} of an earlier run, and no {CHECKPOINT} to go on "
+            "from; add --overwrite to start anew, or choose another --out"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     for name in (CHECKPOINT, BEST, METRICS):
         (folder / name).unlink(missing_ok=True)
@@ -162,6 +172,11 @@ def _load(path: Path) -> dict[str, Any]:
     except Exception as error:
         raise InputError(f"{path}: not a readable checkpoint; delete it to train again") from error
     return values
+
+
+def _has_content(path: Path) -> bool:
+    """Tell a result from the empty file of a run that stopped before its first step."""
+    return path.is_file() and path.stat().st_size > 0
 
 
 def _keep_metrics(path: Path, last_step: int) -> None:
