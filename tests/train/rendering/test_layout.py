@@ -8,6 +8,7 @@ from p2o_train.rendering.catalog import Catalog
 from p2o_train.rendering.compose import Stock, draw_layout
 from p2o_train.rendering.layout import Standing, Viewpoint, footprints_overlap
 from points2objects.camera import level_from_up
+from points2objects.errors import InputError
 
 PLACES = st.floats(-1, 1)
 ANGLES = st.floats(-3.2, 3.2)
@@ -95,3 +96,8 @@ def test_a_scaled_layout_is_similar(stock: Stock) -> None:
         twice.objects[0].box().translation, 2 * layout.objects[0].box().translation
     )
     assert twice.viewpoint.height == 2 * layout.viewpoint.height
+
+
+def test_a_split_without_models_is_refused(solids: ShapeDB) -> None:
+    with pytest.raises(InputError, match=r"no model of split 'test'; build it with --val-share"):
+        Catalog(solids, "test", None, 1000)

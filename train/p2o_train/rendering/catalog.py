@@ -64,7 +64,9 @@ class Catalog:
                 self._groups[kind].setdefault(model.class_name, []).append(index)
         self._drop_strays()
         if not any(self._groups.values()):
-            raise InputError(f"shape database: no model of split {split!r}; build it with --val")
+            raise InputError(
+                f"shape database: no model of split {split!r}; build it with --val-share"
+            )
         self.mesh = lru_cache(maxsize=1024)(self._load)
 
     @property
