@@ -27,13 +27,11 @@ class Environment:
         name: Where it comes from.
         light: (64, 128, 3), for lighting; single bright pixels are capped.
         backdrop: (h, 2h, 3), the same, sharper, for what the camera sees.
-        sun_direction: (3,), unit, towards the brightest part above the horizon.
     """
 
     name: str
     light: FloatArray
     backdrop: FloatArray
-    sun_direction: FloatArray
 
     def __post_init__(self) -> None:
         check_shape("light", self.light, f"{LIGHT_HEIGHT_PX} {2 * LIGHT_HEIGHT_PX} 3")
@@ -88,13 +86,11 @@ def make_environment(name: str, pixels: FloatArray) -> Environment:
     backdrop = shrink(np.asarray(pixels, np.float32), BACKDROP_HEIGHT_PX)
     directions, solid_angle = map_directions(LIGHT_HEIGHT_PX)
     luminance = light.mean(-1)
-    above = np.where(directions[..., 1] > 0.1, luminance, 0.0)
-    brightest = directions.reshape(-1, 3)[int(above.argmax())]
     cap = 40.0 * float((luminance * solid_angle).sum() / solid_angle.sum())
     light = light * np.minimum(1.0, cap / np.maximum(luminance, 1e-6))[..., None]
     up = np.maximum(directions[..., 1], 0) * solid_angle
     gain = np.pi / max(float((light.mean(-1) * up).sum()), 1e-6)
-    return Environment(name, light * gain, backdrop * gain, brightest)
+    return Environment(name, light * gain, backdrop * gain)
 
 
 def shrink(pixels: FloatArray, height: int) -> FloatArray:
