@@ -1,6 +1,7 @@
 """From output maps to peaks: non-maximum suppression, then one read of every head per peak."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -56,7 +57,7 @@ def find_peaks(
     Returns:
         row (n,), column (n,), class (n,), score (n,), best first.
     """
-    values = heatmap.values
+    values: npt.NDArray[Any] = heatmap.values
     height, width, n_classes = values.shape
     flat = values.reshape(-1)
     raw_threshold = threshold / heatmap.scale + heatmap.zero_point

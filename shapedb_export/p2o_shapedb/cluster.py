@@ -1,6 +1,7 @@
 """Choose exemplars by k-means on signed distances, and grade resemblance (paper, eq. 5)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +61,8 @@ def cluster_class(
     if k == len(members):
         centers = members
     else:
-        fit = KMeans(k, init="k-means++", n_init=10, random_state=seed).fit(members)
+        options: dict[str, Any] = {"init": "k-means++", "n_init": 10, "random_state": seed}
+        fit = KMeans(k, **options).fit(members)
         centers = np.asarray(fit.cluster_centers_)
     # One to one: two centres may share a nearest eligible member, two exemplars may not.
     cost = _squared_distances(centers, coordinates[pool])

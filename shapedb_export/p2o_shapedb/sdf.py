@@ -166,7 +166,7 @@ def inside_by_flood(vertices: FloatArray, faces: IntArray, size: int) -> BoolArr
     from scipy import ndimage
 
     sheet = touched_cells(vertices, faces, FLOOD_SIZE)
-    labels, _ = ndimage.label(~np.pad(sheet, 1))
+    labels: Any = ndimage.label(~np.pad(sheet, 1))[0]  # type: ignore[index,unused-ignore]
     enclosed = (labels != labels[0, 0, 0])[1:-1, 1:-1, 1:-1]
     nearest = ((np.arange(size) + 0.5) * FLOOD_SIZE / size).astype(int)
     cells = np.ix_(nearest, nearest, nearest)
@@ -192,7 +192,7 @@ def _with_sign(
 def _closedness(vertices: FloatArray, faces: IntArray) -> tuple[float, bool]:
     """Return the share of cells where the axes disagree, and whether a column never closes."""
     windings = [column_winding(vertices, faces, CHECK_SIZE, axis) for axis in range(3)]
-    votes = sum((winding != 0).astype(int) for winding in windings)
+    votes = np.sum([winding != 0 for winding in windings], axis=0)
     disagreement = float(np.mean((votes == 1) | (votes == 2)))
     open_ends = [float(np.mean(w.take(-1, axis) != 0)) for axis, w in enumerate(windings)]
     # The last cell centre can lie inside a closed mesh that fills the cube; compare there too.

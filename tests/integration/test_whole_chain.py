@@ -44,7 +44,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dataset = made(
         "train/make_dataset.py",
         folder / "dataset",
-        *("--shapedb", shapedb, "--train", 8, "--val", 4, "--quality", "fast"),
+        *("--shapedb", shapedb, "--train", 16, "--val", 4, "--quality", "fast"),
     )
     sources = ("--shapedb", shapedb, "--dataset", dataset)
     training = made(

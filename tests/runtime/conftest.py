@@ -123,11 +123,11 @@ class _Graph:
 
         self.schema: Any = schema
         self.quantised = quantised
-        self.model = schema.ModelT()
+        self.model: Any = schema.ModelT()
         self.model.version = 3
         self.model.buffers = [schema.BufferT()]
         self.model.operatorCodes, self.model.metadata = [], []
-        self.graph = schema.SubGraphT()
+        self.graph: Any = schema.SubGraphT()
         self.graph.name, self.graph.tensors, self.graph.operators = b"main", [], []
 
     def buffer(self, data: bytes) -> int:

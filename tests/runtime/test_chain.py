@@ -48,7 +48,7 @@ CAMERAS = {
     "tilted": _camera((1280, 720), (900, 900), (45, -15, 20), (0, 1.2, -7), 0.4),
     "wide": _camera((1280, 720), (520, 520), (10, -40, -5), (20, 31.3, -7), 30),
     "tele, oblong pixels": _camera((1000, 1000), (2100, 1900), (77, -10, 3), (0, 1.1, 0), 0),
-    "square": _camera((256, 256), (221.7025,) * 2, (0, -30, 0), (0, 1, 0), 0),
+    "square": _camera((256, 256), (221.7025, 221.7025), (0, -30, 0), (0, 1, 0), 0),
 }
 each_camera = pytest.mark.parametrize("camera", CAMERAS.values(), ids=CAMERAS)
 each_encoding = pytest.mark.parametrize("pose", PoseEncoding)

@@ -27,7 +27,8 @@ def update_average(average: nn.Module, network: nn.Module, decay: float, step: i
     """
     weight = 1 - min(decay, (1 + step) / (10 + step) if decay else 0.0)
     mine, theirs = average.state_dict(), network.state_dict()
-    real = [name for name, value in mine.items() if value.is_floating_point()]
-    torch._foreach_lerp_([mine[name] for name in real], [theirs[name] for name in real], weight)
-    for name in mine.keys() - set(real):
-        mine[name].copy_(theirs[name])
+    for name, value in mine.items():
+        if value.is_floating_point():
+            value.lerp_(theirs[name], weight)
+        else:
+            value.copy_(theirs[name])

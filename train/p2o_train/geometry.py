@@ -53,7 +53,8 @@ class _ProjectToSO3(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
+        (grad,) = grad_outputs
         rotation, p, Vt = ctx.saved_tensors
         V = Vt.transpose(-1, -2)
         H = Vt @ rotation.transpose(-1, -2) @ grad @ V

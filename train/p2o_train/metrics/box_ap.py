@@ -7,6 +7,7 @@ interpolated precision-recall curve. A class without true boxes has no AP (NaN).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -155,5 +156,5 @@ def precision_recall(
     )
 
 
-def _joined(parts: Sequence[npt.NDArray[np.generic]], kind: type) -> npt.NDArray[np.generic]:
+def _joined(parts: Sequence[npt.NDArray[np.generic]], kind: type) -> npt.NDArray[Any]:
     return np.concatenate([np.zeros(0, kind), *parts])
