@@ -53,7 +53,9 @@ class _ProjectToSO3(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *grad_outputs: Tensor
+    ) -> Tensor:
         (grad,) = grad_outputs
         rotation, p, Vt = ctx.saved_tensors
         V = Vt.transpose(-1, -2)
