@@ -190,7 +190,7 @@ def canonical_camera(camera: Camera, fov_deg: float, size_px: int) -> Camera:
         fov_deg: Field of view across the square.
         size_px: Side of the square.
     """
-    canonical = replace(Camera.from_fov(fov_deg, size_px, size_px), support_height=0.0)
+    canonical = Camera.from_fov(fov_deg, size_px, size_px)
     if camera.world_from_camera is None:
         return canonical
     up_x, up_y, _ = camera.up_camera
