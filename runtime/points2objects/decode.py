@@ -113,9 +113,5 @@ def decode(maps: OutputMaps, spec: ModelSpec, threshold: float | None = None) ->
         translation=gathered["translation"],
         scale=gathered["scale"],
         gravity=gathered["gravity"],
-        exemplar_id=_ids(class_id * k + best),
+        exemplar_id=(class_id * k + best).astype(np.int64),
     )
-
-
-def _ids(values: npt.NDArray[np.integer]) -> IntArray:
-    return values.astype(np.int64)
