@@ -162,7 +162,7 @@ def test_splats_merge_by_maximum_and_stop_at_the_edge() -> None:
 def test_boxes_moved_by_the_radius_keep_the_promised_overlap() -> None:
     rng = np.random.default_rng(0)
     sizes = rng.uniform(2, 40, (50, 2))
-    for (h, w), r in zip(sizes, gaussian_radius(sizes), strict=True):
+    for (h, w), r in zip(sizes, gaussian_radius(sizes, 0.7), strict=True):
         both_along = (h - r) * (w - r) / (2 * h * w - (h - r) * (w - r))
         inwards = (h - 2 * r) * (w - 2 * r) / (h * w)
         outwards = h * w / ((h + 2 * r) * (w + 2 * r))

@@ -159,6 +159,28 @@ def load_network(run: Path) -> LoadedRun:
     return LoadedRun(network.eval(), spec, config)
 
 
+def start_from(network: nn.Module, run: Path) -> list[str]:
+    """Take over the weights of an earlier run wherever name and shape agree.
+
+    Returns:
+        Names of the network's tensors that found none and stay as they are.
+
+    Raises:
+        InputError: The folder is no run, or nothing of it fits.
+    """
+    theirs = load_network(run).network.state_dict()
+    mine = network.state_dict()
+    fitting = {
+        name: theirs[name]
+        for name, value in mine.items()
+        if name in theirs and theirs[name].shape == value.shape
+    }
+    if not fitting:
+        raise InputError(f"--init {run}: none of its weights fits this network")
+    network.load_state_dict({**mine, **fitting})
+    return [name for name in mine if name not in fitting]
+
+
 def _fill(network: nn.Module, values: dict[str, Any], path: Path) -> None:
     try:
         network.load_state_dict(values)

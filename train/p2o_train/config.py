@@ -20,7 +20,7 @@ class NetworkConfig:
     """mobile: EfficientNet-Lite0 and a light decoder. hourglass: the paper's."""
     pretrained: bool = True
     """Start the mobile backbone from ImageNet weights."""
-    freeze_stages: int = 2
+    freeze_stages: int = 3
     """So many leading stages of the mobile backbone stay as they are (stem = 1, 0..8)."""
     freeze_norm: bool = True
     """Keep the batch norm statistics of the mobile backbone; scale and shift still train."""
@@ -59,7 +59,7 @@ class LossConfig:
     """Point-cloud loss (eq. 7; paper: 10)."""
     scale: float = 2.0
     """L1 of the scale head (paper: 10, in scene units; RAY: log units)."""
-    shape: float = 0.1
+    shape: float = 0.2
     """Shape selection (eq. 3 or 4)."""
     collision: float = 0.1
     """Collisions (eq. 9; paper: 1.0)."""
@@ -80,9 +80,16 @@ class LossConfig:
     """joint only: divide by the squared distance, so that far objects do not outweigh near ones."""
     collision_from: float = 1 / 3
     """Share of the training after which collisions count (paper: epoch 100 of 300)."""
+    min_overlap: float = 0.3
+    """The heat-map's Gaussians reach as far as a box can move and still overlap its object so much
+    (CornerNet: 0.7). The centre of a large object is no visible spot: narrow Gaussians punish
+    every guess beside it, and large objects then score low."""
     positive_radius: float = 1.0
-    """The pose and shape heads learn at cells up to so far from the centre's (0: only there, as in
-    the paper; 1: a cross of five). RAY only: an offset tells where the centre is."""
+    """The pose and shape heads learn at cells at least so far from the centre's (0: only there, as
+    in the paper; 1: a cross of five). RAY only: an offset tells where the centre is."""
+    positive_spread: float = 1.0
+    """They learn up to so many standard deviations of the object's Gaussian, if that is farther
+    (TTFNet: the many cells of a large object teach faster than one)."""
     point_count: int = 64
     """Surface points of an object that eq. 7 and 8 use, of 512."""
 
@@ -90,6 +97,9 @@ class LossConfig:
         for term in _LOSS_TERMS:
             _weight(f"--loss.{term}", getattr(self, term))
         _weight("--loss.positive-radius", self.positive_radius)
+        _weight("--loss.positive-spread", self.positive_spread)
+        if not 0 < self.min_overlap < 1:
+            raise InputError(f"--loss.min-overlap must be in 0..1, got {self.min_overlap}")
         if not 0 <= self.collision_from <= 1:
             raise InputError(f"--loss.collision-from must be in 0..1, got {self.collision_from}")
         if not 1 <= self.point_count <= 512:
@@ -142,6 +152,8 @@ class TrainConfig:
     preset: Literal["smoke", "mobile", "paper"] = "mobile"
     """Defaults of everything else. smoke: two minutes on two cores, to see that it runs. mobile:
     the phone's network. paper: hourglass, 300 epochs, batch 32, pose in the level frame."""
+    init: Path | None = None
+    """Run to start the weights from (fine-tuning): every tensor that fits is taken over."""
     epochs: int = 60
     """Passes over the training images."""
     steps: int | None = None
@@ -221,6 +233,7 @@ class TrainConfig:
                 values[key] = tuple(values[key])
             for key in ("dataset", "shapedb", "out"):
                 values[key] = Path(values[key])
+            values["init"] = Path(values["init"]) if values.get("init") else None
             return cls(
                 network=NetworkConfig(**network),
                 loss=LossConfig(**values.pop("loss")),

@@ -18,6 +18,7 @@ from p2o_train.checkpoint import (
     resume,
     save_best,
     save_checkpoint,
+    start_from,
     start_run,
 )
 from p2o_train.config import OptimConfig, TrainConfig
@@ -81,6 +82,8 @@ def train(config: TrainConfig, data: TrainingData) -> TrainResult:
     torch.manual_seed(config.seed)
     state = _fresh_state(config, spec, device)
     if config.overwrite or not resume(config.out, state, config, spec):
+        if config.init is not None:
+            _fine_tune(state, config.init)
         start_run(config.out, config, spec)
     epoch_steps = steps_per_epoch(data, config.batch)
     horizon = Horizon.of(config, epoch_steps)
@@ -90,6 +93,12 @@ def train(config: TrainConfig, data: TrainingData) -> TrainResult:
     return TrainResult(
         config.out, state.step, state.elapsed_s / 60, state.best_map50, state.best_map25
     )
+
+
+def _fine_tune(state: TrainingState, run: Path) -> None:
+    left = start_from(state.network, run)
+    state.average.load_state_dict(state.network.state_dict())
+    log.info("weights from %s; new: %s", run, ", ".join(left) or "none")
 
 
 @dataclass(frozen=True)

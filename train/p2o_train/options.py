@@ -18,6 +18,7 @@ PRESETS: dict[str, tuple[str, ...]] = {
         *("--network.backbone", "hourglass", "--network.no-pretrained"),
         *("--network.head-channels", "256", "--network.no-separable-heads"),
         *("--loss.points", "10", "--loss.scale", "10", "--loss.shape", "0.1"),
+        *("--loss.min-overlap", "0.7"),
         *("--loss.collision", "1", "--loss.gravity", "1", "--loss.point-count", "512"),
         *("--optim.backbone-lr", "1", "--optim.weight-decay", "0", "--optim.ema", "0"),
         *("--optim.warmup", str(5 / 300), "--optim.constant-until", str(200 / 300)),

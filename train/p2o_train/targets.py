@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,10 +18,13 @@ from points2objects.geometry import Box9DoF, FloatArray, IntArray
 from points2objects.place import encode_pose
 from points2objects.spec import ModelSpec
 
-MIN_OVERLAP = 0.7
-"""A box moved within the Gaussian's radius still overlaps its object so much (CornerNet)."""
-POSITIVE_SIGMA = 0.8
-"""How fast the weight of a positive cell falls with its distance from the centre's, cells."""
+T = TypeVar("T", float, FloatArray)
+
+MIN_POSITIVE_SIGMA = 0.8
+"""The weight of a positive cell falls with its distance from the centre's like the object's
+Gaussian, or like one of this standard deviation, cells, if that is wider."""
+MAX_POSITIVE_RADIUS = 4.0
+"""No cell farther than this from the centre's is positive, however large the object."""
 UP_LEVEL_CAMERA: FloatArray = np.array([0.0, -1.0, 0.0])
 """What the gravity head is relative to: up, seen by a camera that is held level."""
 
@@ -133,7 +137,8 @@ def make_targets(
     distance = np.concatenate([part.steps for part in parts])
     # Centres first: the losses that want one cell an object then take the first n.
     order = np.lexsort((object_id, distance > 0))
-    weight = np.exp(-0.5 * (distance / POSITIVE_SIGMA) ** 2)
+    sigma = gaussian_sigma(np.concatenate([part.radius for part in parts]))[object_id]
+    weight = np.exp(-0.5 * (distance / np.maximum(sigma, MIN_POSITIVE_SIGMA)) ** 2)
     weight = weight / np.bincount(object_id, weight, minlength=first[-1])[object_id]
 
     model = np.concatenate([part.model_index for part in parts])
@@ -176,25 +181,31 @@ def splat(heatmap: FloatArray, center: IntArray, radius: int) -> None:
     row, column = int(center[0]), int(center[1])
     top, bottom = max(row - radius, 0), min(row + radius + 1, height)
     left, right = max(column - radius, 0), min(column + radius + 1, width)
-    sigma = (2 * radius + 1) / 6
+    sigma = gaussian_sigma(radius)
     squared = (np.arange(top, bottom)[:, None] - row) ** 2
     squared = squared + (np.arange(left, right)[None] - column) ** 2
     window = heatmap[top:bottom, left:right]
     np.maximum(window, np.exp(-squared / (2 * sigma**2)), out=window, casting="same_kind")
 
 
-def gaussian_radius(size: FloatArray) -> FloatArray:
-    """Return how far a box's corners may move while its overlap stays `MIN_OVERLAP` (CornerNet).
+def gaussian_sigma(radius: T) -> T:
+    """Return the standard deviation of a Gaussian cut off at a radius, in cells (CenterNet)."""
+    return (2 * radius + 1) / 6
+
+
+def gaussian_radius(size: FloatArray, min_overlap: float) -> FloatArray:
+    """Return how far a box's corners may move while its overlap stays `min_overlap` (CornerNet).
 
     The smallest of three cases: both corners move along, both inwards, both outwards.
 
     Args:
         size: Height and width of n boxes, cells, (n, 2).
+        min_overlap: 0..1.
 
     Returns:
         Radii, (n,), cells.
     """
-    total, area, o = size.sum(axis=1), size.prod(axis=1), MIN_OVERLAP
+    total, area, o = size.sum(axis=1), size.prod(axis=1), min_overlap
     along = (total - np.sqrt(total**2 - 4 * area * (1 - o) / (1 + o))) / 2
     inwards = (total - np.sqrt(total**2 - 4 * area * (1 - o))) / 4
     outwards = (np.sqrt((o * total) ** 2 + 4 * o * (1 - o) * area) - o * total) / (4 * o)
@@ -225,24 +236,35 @@ def _object_part(sample: Sample, spec: ModelSpec, config: LossConfig) -> _Object
     )
     boxes = sample.boxes[inside]
     center = np.floor(center_px[inside, 1::-1] / spec.stride).astype(np.int64)
-    step = _steps_within(config.positive_radius)
-    cells = (center[:, None] + step).reshape(-1, 2)
-    object_id = np.repeat(np.arange(len(boxes)), len(step))
-    on_map = ((cells >= 0) & (cells < spec.map_size)).all(axis=1)
-    cells, object_id = cells[on_map], object_id[on_map]
+    size = _projected_size(boxes, sample.camera) / spec.stride
+    radius = np.floor(gaussian_radius(size, config.min_overlap))
+    step = _steps_within(max(config.positive_radius, MAX_POSITIVE_RADIUS))
+    length = np.linalg.norm(step, axis=1)
+    cells = center[:, None] + step
+    on_map = ((cells >= 0) & (cells < spec.map_size)).all(axis=2)
+    object_id, which = np.nonzero(on_map & (length <= _positive_radius(radius, config)[:, None]))
+    cells = cells[object_id, which]
     raw = encode_pose(boxes[object_id], cells.astype(float), sample.camera, spec)
     return _ObjectPart(
         boxes=boxes,
         class_id=sample.class_id[inside],
         model_index=sample.model_index[inside],
         center=center,
-        radius=np.floor(gaussian_radius(_projected_size(boxes, sample.camera) / spec.stride)),
+        radius=radius,
         object_id=object_id,
         cells=cells,
-        steps=np.linalg.norm(np.tile(step, (len(boxes), 1))[on_map], axis=1),
+        steps=length[which],
         raw_translation=raw.translation,
         raw_scale=raw.scale,
     )
+
+
+def _positive_radius(radius: FloatArray, config: LossConfig) -> FloatArray:
+    """Return how far positive cells reach, (n,), cells, for Gaussians of n radii."""
+    if config.positive_radius == 0:
+        return np.zeros(len(radius))
+    spread = np.minimum(config.positive_spread * gaussian_sigma(radius), MAX_POSITIVE_RADIUS)
+    return np.maximum(spread, config.positive_radius)
 
 
 def _steps_within(radius: float) -> IntArray:
