@@ -24,12 +24,15 @@ class RawMesh:
         faces: (f, 3).
         colors: (v, 3) uint8 sRGB.
         has_color: Whether the file gives colours; otherwise they are grey.
+        repairs: What was mended or left unread, one phrase each: "dropped 3 triangles without
+            area".
     """
 
     vertices: FloatArray
     faces: IntArray
     colors: ByteArray
     has_color: bool
+    repairs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         sizes = check_shape("vertices", self.vertices, "v 3")

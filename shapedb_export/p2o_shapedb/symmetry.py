@@ -10,6 +10,10 @@ from points2objects.geometry import FloatArray, rotation_about_y
 TOLERANCE = 0.025
 """A map keeps the shape if 99 % of its surface lands within this share of the largest side."""
 
+SQUARE_RATIO = 1.02
+"""A shape whose sides x and z differ by more is neither round nor four-fold, however tall it is:
+the tolerance is a share of the largest side, which in a bottle is its height."""
+
 ANY_ANGLES_DEG = (23.0, 31.0, 45.0, 77.0)
 """Turns that only a solid of revolution survives; 2-, 3-, 4-, 5- and 6-fold shapes fail one."""
 
@@ -49,10 +53,11 @@ def measure_symmetry(canonical: Canonical, points: FloatArray) -> Symmetry:
     def turn_keeps(angle_deg: float) -> bool:
         return keeps(rotation_about_y(np.radians(angle_deg)))
 
+    x, _, z = canonical.extent_m
     order = 1
     if turn_keeps(180.0):
         order = 2
-        if turn_keeps(90.0):
+        if max(x, z) <= SQUARE_RATIO * min(x, z) and turn_keeps(90.0):
             order = 0 if all(turn_keeps(angle) for angle in ANY_ANGLES_DEG) else 4
     if keeps(np.diag([-1.0, 1.0, 1.0])):
         return Symmetry(order, 0)

@@ -102,3 +102,14 @@ def test_three_and_five_fold_shapes_count_as_one() -> None:
 def test_proportions_count_and_not_the_canonical_cube() -> None:
     # In the unit cube an oval is round; at its natural size it is not.
     assert measure([plate(0.5, 0.3, 0, 0.4, (0, 0, 0))]).order == 2
+
+
+@pytest.mark.parametrize(("ratio", "want"), [(1.0, 0), (1.015, 0), (1.03, 2), (1.15, 2)])
+def test_a_tall_bottle_is_round_only_if_its_sides_agree(ratio: float, want: int) -> None:
+    assert measure([plate(0.03 * ratio, 0.03, 0, 0.3, (0, 0, 0))]).order == want
+
+
+@pytest.mark.parametrize(("ratio", "want"), [(1.0, 4), (1.015, 4), (1.03, 2), (1.15, 2)])
+def test_a_tall_box_is_four_fold_only_if_its_sides_agree(ratio: float, want: int) -> None:
+    found = measure([box([-0.03 * ratio, 0, -0.03], [0.03 * ratio, 0.3, 0.03], (0, 0, 0))])
+    assert found.order == want
