@@ -1,6 +1,6 @@
 """From output maps to peaks: non-maximum suppression, then one read of every head per peak."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,9 @@ class Peaks:
 
     def __len__(self) -> int:
         return len(self.class_id)
+
+    def __getitem__(self, index: "slice | IntArray | npt.NDArray[np.bool_]") -> "Peaks":
+        return Peaks(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
 
 def find_peaks(

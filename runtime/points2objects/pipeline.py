@@ -6,14 +6,15 @@ import numpy as np
 
 from points2objects.bundle import Bundle
 from points2objects.camera import Camera
-from points2objects.decode import Peaks, decode
+from points2objects.decode import decode
 from points2objects.errors import InputError
 from points2objects.exemplars import ExemplarPack
 from points2objects.geometry import ByteArray, IntArray
 from points2objects.interpreter import Interpreter
-from points2objects.place import estimate_up, peak_pixels, place
+from points2objects.place import estimate_up, peak_pixels
 from points2objects.preprocess import check_image, map_pixels, pixel_map, preprocess
 from points2objects.scene import UNTRACKED, Detections, Scene
+from points2objects.settle import Placed, settle
 from points2objects.track import Tracker
 
 ASSUMED_FOV_DEG = 65.0
@@ -109,10 +110,10 @@ class Reconstructor:
             up = estimate_up(peaks)
             # Without a pose the view is not turned, so both cameras see the same up.
             camera, canonical = camera.with_gravity(up), canonical.with_gravity(up)
-        detections = self._detections(peaks, camera, canonical)
+        detections = self._detections(settle(peaks, canonical, spec), camera, canonical)
         return Scene(
             detections,
-            tuple(spec.classes[index] for index in peaks.class_id),
+            tuple(spec.classes[index] for index in detections.class_id),
             self._track(detections, metric),
             camera,
             self.bundle.exemplars.meshes,
@@ -120,11 +121,11 @@ class Reconstructor:
             metric,
         )
 
-    def _detections(self, peaks: Peaks, camera: Camera, canonical: Camera) -> Detections:
-        spec = self.bundle.spec
+    def _detections(self, placed: Placed, camera: Camera, canonical: Camera) -> Detections:
+        peaks, spec = placed.peaks, self.bundle.spec
         frame_from_canonical = pixel_map(camera, canonical)
         return Detections(
-            place(peaks, canonical, spec),
+            placed.boxes.transformed(canonical.world_from_level()),
             peaks.class_id,
             peaks.exemplar_id,
             peaks.score,

@@ -123,11 +123,9 @@ def estimate_up(peaks: Peaks) -> FloatArray:
 
 
 def place_level(peaks: Peaks, camera: Camera, spec: ModelSpec) -> Box9DoF:
-    """Return the peaks' boxes in the level frame of a canonical camera with a pose."""
+    """Return the peaks' boxes in the level frame of a canonical camera with a pose.
+
+    They are as the network saw them, each by itself; `points2objects.settle` sets them down.
+    """
     cells = np.stack([peaks.row, peaks.column], axis=-1).astype(float)
     return decode_pose(RawPose(peaks.rotation, peaks.translation, peaks.scale), cells, camera, spec)
-
-
-def place(peaks: Peaks, camera: Camera, spec: ModelSpec) -> Box9DoF:
-    """Return the peaks' boxes in the world, metres, of a canonical camera with a pose."""
-    return place_level(peaks, camera, spec).transformed(camera.world_from_level())

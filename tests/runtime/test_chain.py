@@ -7,10 +7,11 @@ import pytest
 
 from points2objects import Box9DoF, Camera, ModelSpec, PoseEncoding
 from points2objects.camera import canonical_camera
-from points2objects.decode import decode
+from points2objects.decode import Peaks, decode
 from points2objects.geometry import FloatArray, IntArray, rigid, rotation_about_y
-from points2objects.place import encode_pose, estimate_up, peak_pixels, place, place_level
+from points2objects.place import encode_pose, estimate_up, peak_pixels, place_level
 from points2objects.preprocess import map_pixels, pixel_map
+from points2objects.settle import settle
 from points2objects.tensors import OutputMap
 
 LOOKING_LEVEL = np.diag([1.0, -1.0, -1.0])
@@ -71,6 +72,10 @@ def _true_boxes(camera: Camera, spec: ModelSpec, seed: int = 0) -> Truth:
     return Box9DoF(rotation, center, scale), np.array([0, 1, 0, 1, 0])
 
 
+def _place(peaks: Peaks, canonical: Camera, spec: ModelSpec) -> Box9DoF:
+    return place_level(peaks, canonical, spec).transformed(canonical.world_from_level())
+
+
 def _true_maps(truth: Truth, camera: Camera, spec: ModelSpec) -> dict[str, OutputMap]:
     """Write the boxes into maps, as a perfect network would; earlier boxes score higher."""
     boxes_world, class_id = truth
@@ -108,7 +113,7 @@ def test_true_maps_give_back_the_boxes_in_the_world(
     boxes, class_id = _true_boxes(camera, spec)
     canonical = canonical_camera(camera, spec.fov_deg, spec.input_size)
     peaks = decode(_true_maps((boxes, class_id), camera, spec), spec)
-    found = place(peaks, canonical, spec)
+    found = _place(peaks, canonical, spec)
     np.testing.assert_array_equal(peaks.class_id, class_id)
     np.testing.assert_array_equal(peaks.exemplar_id, 2 * class_id + np.arange(5) % 2)
     np.testing.assert_allclose(found.translation, boxes.translation, atol=1e-4)
@@ -126,7 +131,7 @@ def test_int8_maps_give_back_the_boxes_nearly(
     maps = _true_maps((boxes, class_id), camera, spec)
     canonical = canonical_camera(camera, spec.fov_deg, spec.input_size)
     peaks = decode({name: _quantised(output) for name, output in maps.items()}, spec)
-    found = place(peaks, canonical, spec)
+    found = _place(peaks, canonical, spec)
     np.testing.assert_array_equal(peaks.class_id, class_id)
     distance = np.linalg.norm(boxes.translation - camera.pose[:3, 3], axis=1, keepdims=True)
     assert (np.abs(found.translation - boxes.translation) / distance).max() < 0.03
@@ -181,7 +186,7 @@ def test_without_a_pose_gravity_gives_the_level_frame(camera: Camera, spec: Mode
     maps = _true_maps(truth, camera, spec)
     peaks = decode(maps, spec)
     blind = canonical_camera(replace(camera, world_from_camera=None, support_height=0.0), 60, 256)
-    found = place(peaks, blind.with_gravity(estimate_up(peaks)), spec)
+    found = _place(peaks, blind.with_gravity(estimate_up(peaks)), spec)
     expected = truth[0].transformed(camera.level_from_world())
     np.testing.assert_allclose(found.translation, expected.translation, atol=1e-4)
     np.testing.assert_allclose(found.rotation, expected.rotation, atol=1e-4)
@@ -196,5 +201,5 @@ def test_nothing_is_placed_as_nothing(pose: PoseEncoding, spec: ModelSpec) -> No
     maps = _true_maps((empty, np.zeros(0, int)), camera, spec)
     peaks = decode(maps, spec)
     canonical = canonical_camera(camera, spec.fov_deg, spec.input_size)
-    assert len(place(peaks, canonical, spec)) == len(place_level(peaks, canonical, spec)) == 0
+    assert len(place_level(peaks, canonical, spec)) == len(settle(peaks, canonical, spec)) == 0
     np.testing.assert_array_equal(estimate_up(peaks), [0, -1, 0])

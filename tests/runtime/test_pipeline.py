@@ -67,9 +67,10 @@ def test_objects_stand_where_their_spots_are_seen(
     np.testing.assert_allclose(found.center[order], [chair, mug], atol=12)
     seen = camera.project(found.boxes.translation)[:, :2]
     np.testing.assert_allclose(seen, found.center, atol=1e-6 if not quantised else 0.1)
-    # The network says: 2 camera heights away (1.2 m each), half a camera height across.
-    np.testing.assert_allclose(scene.distance(), 2.4, rtol=0.02)
-    np.testing.assert_allclose(found.boxes.scale, 0.6, rtol=0.03)
+    # The network says: sides of a quarter of the distance. The plane says how far that is.
+    shares = found.boxes.scale / scene.distance()[:, None]
+    np.testing.assert_allclose(shares, 0.25, rtol=0.03)
+    np.testing.assert_allclose(found.boxes.corners()[..., 1].min(axis=1), 0.3, atol=1e-6)
     assert (found.exemplar_id[order] == [1, 3]).all()
     assert (scene.metric, scene.timestamp_ns, scene.camera) == (True, 5, camera)
     # Objects stay upright and turn their side at the camera, however the phone is held.
@@ -106,7 +107,7 @@ def test_without_a_session_gravity_comes_from_the_image(bundle_folder: Path) -> 
     np.testing.assert_allclose(
         scene.camera.up_camera, [0, -np.cos(np.pi / 6), -np.sin(np.pi / 6)], atol=1e-6
     )
-    np.testing.assert_allclose(scene.distance(), 2, rtol=1e-5)
+    np.testing.assert_allclose(scene.detections.boxes.corners()[..., 1].min(), 0, atol=1e-6)
     seen = scene.camera.project(scene.detections.boxes.translation)[:, :2]
     np.testing.assert_allclose(seen, scene.detections.center, atol=1e-3)
 

@@ -29,7 +29,8 @@ from points2objects.camera import Camera
 from points2objects.decode import Peaks, decode
 from points2objects.errors import InputError
 from points2objects.geometry import Box9DoF, FloatArray, IntArray
-from points2objects.place import estimate_up, place_level
+from points2objects.place import estimate_up
+from points2objects.settle import settle
 from points2objects.spec import ModelSpec
 from points2objects.tensors import OutputMaps
 
@@ -148,8 +149,8 @@ def predict_level(
     maps: OutputMaps, spec: ModelSpec, camera: Camera, threshold: float
 ) -> Prediction:
     """Read an image's boxes out of the maps, placed with the given camera's pitch and roll."""
-    peaks = decode(maps, spec, threshold)
-    return Prediction(peaks, place_level(peaks, camera, spec), camera)
+    placed = settle(decode(maps, spec, threshold), camera, spec)
+    return Prediction(placed.peaks, placed.boxes, camera)
 
 
 def _evaluate(

@@ -1,0 +1,106 @@
+"""Settling moves boxes along their rays only, onto the plane, and keeps one box in one place."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from points2objects import Box9DoF, Camera
+from points2objects.geometry import FloatArray, rotation_about_y
+from points2objects.place import CAMERA_LEVEL
+from points2objects.settle import STANDING_FACTOR, distinct, rest_on_support
+
+
+def _standing(seed: int, count: int = 6) -> Box9DoF:
+    """Draw boxes that stand on the plane of the level frame, in front of the camera."""
+    rng = np.random.default_rng(seed)
+    scale = rng.uniform(0.1, 0.8, (count, 3))
+    center = np.stack([rng.uniform(-1, 1, count), scale[:, 1] / 2, rng.uniform(-4, -1, count)], 1)
+    return Box9DoF(rotation_about_y(rng.uniform(-3, 3, count)), center, scale)
+
+
+def _seen_at(boxes: Box9DoF, factor: FloatArray) -> Box9DoF:
+    """Scale boxes about the camera: what a network says that errs in distance alone."""
+    from_camera = boxes.translation - CAMERA_LEVEL
+    return replace(
+        boxes,
+        translation=CAMERA_LEVEL + factor[:, None] * from_camera,
+        scale=factor[:, None] * boxes.scale,
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_error_in_distance_alone_is_undone(seed: int) -> None:
+    true = _standing(seed)
+    error = np.random.default_rng(seed).uniform(0.7, 1.4, len(true))
+    settled = rest_on_support(_seen_at(true, error))
+    np.testing.assert_allclose(settled.translation, true.translation, atol=1e-9)
+    np.testing.assert_allclose(settled.scale, true.scale, atol=1e-9)
+    np.testing.assert_array_equal(settled.rotation, true.rotation)
+
+
+def test_no_pixel_moves() -> None:
+    camera = Camera.from_fov(60, 256, 256).with_gravity(np.array([0.05, -0.9, -0.4]))
+    boxes = _seen_at(_standing(1), np.full(6, 1.3))
+    before, after = (camera.project(b.corners()) for b in (boxes, rest_on_support(boxes)))
+    np.testing.assert_allclose(before[..., :2], after[..., :2], atol=1e-9)
+
+
+def test_tilted_boxes_touch_the_plane_with_their_lowest_corner() -> None:
+    boxes = _standing(2)
+    tilt = np.array([[1, 0, 0], [0, 0.8, -0.6], [0, 0.6, 0.8]])
+    settled = rest_on_support(replace(boxes, rotation=boxes.rotation @ tilt))
+    np.testing.assert_allclose(settled.corners()[..., 1].min(axis=1), 0, atol=1e-9)
+
+
+def test_what_stands_on_a_table_stays_there() -> None:
+    on_table = _seen_at(_standing(3), np.full(6, 0.99 / STANDING_FACTOR))
+    settled = rest_on_support(on_table)
+    np.testing.assert_array_equal(settled.translation, on_table.translation)
+    np.testing.assert_array_equal(settled.scale, on_table.scale)
+
+
+def test_a_box_above_the_camera_stays_there() -> None:
+    above = replace(_standing(4), translation=np.tile([0.0, 3.0, -2.0], (6, 1)))
+    np.testing.assert_array_equal(rest_on_support(above).translation, above.translation)
+
+
+def test_of_two_boxes_in_one_place_the_better_stays() -> None:
+    box = _standing(5, 1)
+    beside = replace(box, translation=np.add(box.translation, [1.0, 0, 0]))
+    again = replace(box, translation=box.translation + 0.2 * box.scale)
+    boxes = Box9DoF(
+        np.concatenate([b.rotation for b in (box, beside, again)]),
+        np.concatenate([b.translation for b in (box, beside, again)]),
+        np.concatenate([b.scale for b in (box, beside, again)]),
+    )
+    assert distinct(boxes, np.array([2, 2, 2])).tolist() == [0, 1]
+    assert distinct(boxes, np.array([2, 2, 3])).tolist() == [0, 1, 2]
+
+
+def test_things_that_touch_are_two() -> None:
+    bottle = Box9DoF(np.eye(3)[None], np.array([[0.0, 0.15, -1.0]]), np.array([[0.07, 0.3, 0.07]]))
+    boxes = Box9DoF(
+        np.repeat(bottle.rotation, 2, 0),
+        np.concatenate([bottle.translation, np.add(bottle.translation, [0.07, 0, 0])]),
+        np.repeat(bottle.scale, 2, 0),
+    )
+    assert distinct(boxes, np.array([0, 0])).tolist() == [0, 1]
+
+
+def test_a_small_box_inside_a_large_one_of_its_class_is_the_same_object() -> None:
+    large = Box9DoF(np.eye(3)[None], np.array([[0.0, 0.4, -3.0]]), np.array([[2.0, 0.8, 1.0]]))
+    small = replace(large, translation=np.add(large.translation, [0.6, 0, 0]), scale=large.scale / 4)
+    boxes = Box9DoF(
+        np.repeat(large.rotation, 2, 0),
+        np.concatenate([large.translation, small.translation]),
+        np.concatenate([large.scale, small.scale]),
+    )
+    assert distinct(boxes, np.array([4, 4])).tolist() == [0]
+    assert distinct(boxes[::-1], np.array([4, 4])).tolist() == [0]
+
+
+def test_nothing_settles_as_nothing() -> None:
+    empty = _standing(6)[np.zeros(0, dtype=int)]
+    assert len(rest_on_support(empty)) == 0
+    assert distinct(empty, np.zeros(0, dtype=np.int64)).tolist() == []
