@@ -90,7 +90,8 @@ def test_things_that_touch_are_two() -> None:
 
 def test_a_small_box_inside_a_large_one_of_its_class_is_the_same_object() -> None:
     large = Box9DoF(np.eye(3)[None], np.array([[0.0, 0.4, -3.0]]), np.array([[2.0, 0.8, 1.0]]))
-    small = replace(large, translation=np.add(large.translation, [0.6, 0, 0]), scale=large.scale / 4)
+    beside = np.add(large.translation, [0.6, 0, 0])
+    small = replace(large, translation=beside, scale=large.scale / 4)
     boxes = Box9DoF(
         np.repeat(large.rotation, 2, 0),
         np.concatenate([large.translation, small.translation]),
