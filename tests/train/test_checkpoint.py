@@ -12,6 +12,7 @@ from p2o_train.checkpoint import (
     resume,
     save_best,
     save_checkpoint,
+    start_from,
     start_run,
 )
 from p2o_train.config import NetworkConfig, TrainConfig
@@ -116,3 +117,20 @@ def test_a_broken_config_is_refused(run: Path, text: str) -> None:
 def test_config_survives_json() -> None:
     config = TrainConfig(out=Path("x"), steps=3, network=NETWORK)
     assert TrainConfig.from_json(config.to_json()) == config
+
+
+def test_fine_tuning_takes_over_what_fits(run: Path) -> None:
+    """Another shape database changes the exemplar head alone."""
+    earlier = load_network(run).network.state_dict()
+    network = build_network(NETWORK, replace(SPEC, exemplars_per_class=3))
+    new = start_from(network, run)
+    assert new == ["heads.heads.exemplar.out.weight", "heads.heads.exemplar.out.bias"]
+    for name, value in network.state_dict().items():
+        if name not in new:
+            torch.testing.assert_close(value, earlier[name], rtol=0, atol=0)
+
+
+def test_weights_of_another_kind_of_network_are_refused(run: Path) -> None:
+    other = torch.nn.Sequential(torch.nn.Linear(2, 2))
+    with pytest.raises(InputError, match="--init .*: none of its weights fits this network"):
+        start_from(other, run)

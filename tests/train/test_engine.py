@@ -81,6 +81,20 @@ def test_a_resumed_run_is_bit_exact(tmp_path: Path, noise_data: TrainingData) ->
         assert torch.equal(value, second["network"][name]), name
 
 
+def test_fine_tuning_starts_from_the_other_run_s_weights(
+    tmp_path: Path, noise_data: TrainingData
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    train(config_for(first, 2), noise_data)
+    config = replace(config_for(second, 1), init=first, optim=OptimConfig(lr=1e-12))
+    train(config, noise_data)
+    mine, theirs = (load_network(folder).network.state_dict() for folder in (second, first))
+    for name, value in mine.items():
+        if "running" not in name and "tracked" not in name:
+            torch.testing.assert_close(value, theirs[name], rtol=0, atol=1e-6)
+    assert TrainConfig.from_json((second / "config.json").read_text()).init == first
+
+
 def test_metrics_past_the_checkpoint_are_dropped(tmp_path: Path, noise_data: TrainingData) -> None:
     train(config_for(tmp_path, 2), noise_data)
     with (tmp_path / "metrics.jsonl").open("a") as file:

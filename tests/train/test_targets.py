@@ -10,7 +10,13 @@ from torch import Tensor
 from p2o_train.batches import TrainingData
 from p2o_train.config import LossConfig
 from p2o_train.data.sample import Sample
-from p2o_train.targets import Targets, gaussian_radius, make_targets, splat
+from p2o_train.targets import (
+    MAX_POSITIVE_RADIUS,
+    Targets,
+    gaussian_radius,
+    make_targets,
+    splat,
+)
 from p2o_train.total import loss_terms
 from points2objects.decode import decode
 from points2objects.geometry import Box9DoF
@@ -159,14 +165,41 @@ def test_splats_merge_by_maximum_and_stop_at_the_edge() -> None:
     assert single.sum() == 1
 
 
-def test_boxes_moved_by_the_radius_keep_the_promised_overlap() -> None:
+@pytest.mark.parametrize("overlap", [0.3, 0.7])
+def test_boxes_moved_by_the_radius_keep_the_promised_overlap(overlap: float) -> None:
     rng = np.random.default_rng(0)
     sizes = rng.uniform(2, 40, (50, 2))
-    for (h, w), r in zip(sizes, gaussian_radius(sizes, 0.7), strict=True):
+    for (h, w), r in zip(sizes, gaussian_radius(sizes, overlap), strict=True):
         both_along = (h - r) * (w - r) / (2 * h * w - (h - r) * (w - r))
         inwards = (h - 2 * r) * (w - 2 * r) / (h * w)
         outwards = h * w / ((h + 2 * r) * (w + 2 * r))
-        assert min(both_along, inwards, outwards) == pytest.approx(0.7, abs=1e-6)
+        assert min(both_along, inwards, outwards) == pytest.approx(overlap, abs=1e-6)
+
+
+def test_large_objects_teach_at_more_cells(noise_data: TrainingData) -> None:
+    spec, sample = spec_of(noise_data), noise_data.train[1]
+    only = replace(
+        sample,
+        boxes=sample.boxes[:1],
+        class_id=sample.class_id[:1],
+        model_index=sample.model_index[:1],
+        visible_fraction=sample.visible_fraction[:1],
+        mirrored=sample.mirrored[:1],
+    )
+    counts = []
+    for factor in (0.05, 1.0, 3.0):
+        scale = np.full((1, 3), factor * np.linalg.norm(only.boxes.translation - [0, 1, 0]) / 3)
+        sized = replace(only, boxes=replace(only.boxes, scale=scale))
+        targets = targets_of(noise_data, [sized], spec)
+        counts.append(len(targets.image))
+        reach = torch.hypot(
+            (targets.row - targets.row[0]).float(), (targets.column - targets.column[0]).float()
+        )
+        assert reach.max() <= MAX_POSITIVE_RADIUS
+        assert targets.weight.sum() == pytest.approx(1)
+        assert targets.weight.argmax() == 0
+    assert counts[0] == 5 < counts[1] < counts[2] <= 49
+    assert len(targets_of(noise_data, [sized], spec, radius=0).image) == 1
 
 
 def test_point_moments_are_at_true_scale(noise_data: TrainingData) -> None:
