@@ -132,5 +132,5 @@ def test_fine_tuning_takes_over_what_fits(run: Path) -> None:
 
 def test_weights_of_another_kind_of_network_are_refused(run: Path) -> None:
     other = torch.nn.Sequential(torch.nn.Linear(2, 2))
-    with pytest.raises(InputError, match="--init .*: none of its weights fits this network"):
+    with pytest.raises(InputError, match=r"--init .*: none of its weights fits this network"):
         start_from(other, run)
