@@ -25,6 +25,7 @@ NETWORK = NetworkConfig(
     backbone="hourglass", pretrained=False, hourglass_stem=4, hourglass_widths=(4, 4)
 )
 SPEC = ModelSpec("test", ("a",), 2, "digest")
+DATA = {"train": {"images": 3, "sha256": "abc"}, "augment": {"border_rgb": (1.0, 2.0, 3.0)}}
 
 
 def fresh_state() -> TrainingState:
@@ -35,7 +36,7 @@ def fresh_state() -> TrainingState:
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     state = fresh_state()
-    start_run(tmp_path, TrainConfig(out=tmp_path, network=NETWORK), SPEC)
+    start_run(tmp_path, TrainConfig(out=tmp_path, network=NETWORK), SPEC, DATA)
     save_checkpoint(tmp_path, state)
     torch.nn.init.ones_(next(state.average.parameters()))
     save_best(tmp_path, state)
@@ -45,9 +46,15 @@ def run(tmp_path: Path) -> Path:
 def test_a_renamed_run_goes_on(run: Path) -> None:
     moved = run.rename(run.with_name("moved"))
     config = TrainConfig(out=moved, network=NETWORK)
-    assert resume(moved, fresh_state(), config, replace(SPEC, name="moved"))
+    assert resume(moved, fresh_state(), config, replace(SPEC, name="moved"), DATA)
     with pytest.raises(InputError, match=r"other options \(another shape database\)"):
-        resume(moved, fresh_state(), config, replace(SPEC, shapedb_digest="other"))
+        resume(moved, fresh_state(), config, replace(SPEC, shapedb_digest="other"), DATA)
+
+
+def test_a_run_does_not_go_on_with_other_data(run: Path) -> None:
+    config = TrainConfig(out=run, network=NETWORK)
+    with pytest.raises(InputError, match=r"another dataset or augmentation \(data.json differs\)"):
+        resume(run, fresh_state(), config, SPEC, {**DATA, "augment": None})
 
 
 @pytest.mark.parametrize("name", ["best.pt", "metrics.jsonl"])
@@ -55,16 +62,16 @@ def test_results_without_a_checkpoint_are_kept(tmp_path: Path, name: str) -> Non
     config = TrainConfig(out=tmp_path, network=NETWORK)
     (tmp_path / name).write_text("precious")
     with pytest.raises(InputError, match=rf"holds {name} of an earlier run, .*--overwrite"):
-        start_run(tmp_path, config, SPEC)
+        start_run(tmp_path, config, SPEC, DATA)
     assert (tmp_path / name).read_text() == "precious"
     assert not (tmp_path / "config.json").exists()
-    start_run(tmp_path, replace(config, overwrite=True), SPEC)
+    start_run(tmp_path, replace(config, overwrite=True), SPEC, DATA)
     assert not (tmp_path / name).exists()
 
 
 def test_a_run_that_stopped_before_its_first_step_starts_again(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").touch()
-    start_run(tmp_path, TrainConfig(out=tmp_path, network=NETWORK), SPEC)
+    start_run(tmp_path, TrainConfig(out=tmp_path, network=NETWORK), SPEC, DATA)
     assert (tmp_path / "spec.json").is_file()
 
 

@@ -6,7 +6,7 @@ the number of loader processes.
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -38,12 +38,14 @@ class TrainingData:
         val: Validation samples.
         shapedb: Database that both refer to.
         augment: Makes a varied sample of a sample; None: take them as they are.
+        record: What identifies all that, as JSON values; a run keeps it as data.json.
     """
 
     train: Samples
     val: Samples
     shapedb: ShapeDB
     augment: Augment | None = None
+    record: dict[str, Any] = field(default_factory=dict)
 
 
 def steps_per_epoch(data: TrainingData, batch: int) -> int:

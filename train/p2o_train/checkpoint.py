@@ -1,7 +1,8 @@
 """The run folder: weights, config, spec and metrics of one training.
 
 `checkpoint.pt` holds all it takes to go on, `best.pt` the weights to use, `config.json` and
-`spec.json` what they mean, `metrics.jsonl` one JSON object a step.
+`spec.json` what they mean, `data.json` what they were learned from, `metrics.jsonl` one JSON
+object a step.
 """
 
 import json
@@ -22,6 +23,7 @@ CHECKPOINT = "checkpoint.pt"
 BEST = "best.pt"
 CONFIG = "config.json"
 SPEC = "spec.json"
+DATA = "data.json"
 METRICS = "metrics.jsonl"
 
 
@@ -63,7 +65,7 @@ class LoadedRun:
     config: TrainConfig
 
 
-def start_run(folder: Path, config: TrainConfig, spec: ModelSpec) -> None:
+def start_run(folder: Path, config: TrainConfig, spec: ModelSpec, data: dict[str, Any]) -> None:
     """Make a run folder; with `config.overwrite`, remove what an earlier run left there.
 
     Raises:
@@ -80,6 +82,7 @@ def start_run(folder: Path, config: TrainConfig, spec: ModelSpec) -> None:
         (folder / name).unlink(missing_ok=True)
     _write_text(folder / CONFIG, config.to_json())
     _write_text(folder / SPEC, spec.to_json())
+    _write_text(folder / DATA, json.dumps(data, indent=2))
 
 
 def save_checkpoint(folder: Path, state: TrainingState) -> None:
@@ -103,7 +106,9 @@ def save_best(folder: Path, state: TrainingState) -> None:
         torch.save({"network": state.average.state_dict(), "step": state.step}, path)
 
 
-def resume(folder: Path, state: TrainingState, config: TrainConfig, spec: ModelSpec) -> bool:
+def resume(
+    folder: Path, state: TrainingState, config: TrainConfig, spec: ModelSpec, data: dict[str, Any]
+) -> bool:
     """Fill a fresh state from a run folder's checkpoint, if there is one.
 
     Lines of the metrics past the checkpoint are dropped: those steps are done again.
@@ -112,7 +117,7 @@ def resume(folder: Path, state: TrainingState, config: TrainConfig, spec: ModelS
         Whether there was one.
 
     Raises:
-        InputError: The run was started with another config or shape database.
+        InputError: The run was started with another config, shape database or dataset.
     """
     if not (folder / CHECKPOINT).is_file():
         return False
@@ -124,6 +129,11 @@ def resume(folder: Path, state: TrainingState, config: TrainConfig, spec: ModelS
         raise InputError(
             f"{folder} holds a run with other options ({_difference(config, earlier)}); "
             "give the same options to go on with it, --overwrite to start anew, or another --out"
+        )
+    if json.loads(json.dumps(data)) != json.loads((folder / DATA).read_text(encoding="utf-8")):
+        raise InputError(
+            f"{folder} holds a run on another dataset or augmentation ({DATA} differs); pass the "
+            "dataset it was started on, --overwrite to start anew, or another --out"
         )
     values = _load(folder / CHECKPOINT)
     state.network.load_state_dict(values["network"])

@@ -81,10 +81,10 @@ def train(config: TrainConfig, data: TrainingData) -> TrainResult:
     spec = make_spec(config, data)
     torch.manual_seed(config.seed)
     state = _fresh_state(config, spec, device)
-    if config.overwrite or not resume(config.out, state, config, spec):
+    if config.overwrite or not resume(config.out, state, config, spec, data.record):
         if config.init is not None:
             _fine_tune(state, config.init)
-        start_run(config.out, config, spec)
+        start_run(config.out, config, spec, data.record)
     epoch_steps = steps_per_epoch(data, config.batch)
     horizon = Horizon.of(config, epoch_steps)
     log.info("%s: step %d of %s", config.out, state.step, horizon.steps or "as many as fit")

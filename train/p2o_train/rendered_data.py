@@ -1,6 +1,6 @@
 """Open the files that a training config names."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -31,13 +31,16 @@ def load_training_data(config: TrainConfig) -> TrainingData:
         InputError: A folder is missing, broken, or made for another database.
     """
     shapedb = ShapeDB.load(config.shapedb)
+    train, val = (RenderedDataset(config.dataset, name, shapedb) for name in ("train", "val"))
+    varied = AugmentConfig(border_rgb=config.mean) if config.augment else None
     return TrainingData(
-        train=RenderedDataset(config.dataset, "train", shapedb),
-        val=RenderedDataset(config.dataset, "val", shapedb),
+        train=train,
+        val=val,
         shapedb=shapedb,
-        augment=(
-            RenderedAugment(AugmentConfig(border_rgb=config.mean), shapedb.models)
-            if config.augment
-            else None
-        ),
+        augment=RenderedAugment(varied, shapedb.models) if varied is not None else None,
+        record={
+            "train": {"images": len(train), "sha256": train.digest},
+            "val": {"images": len(val), "sha256": val.digest},
+            "augment": asdict(varied) if varied is not None else None,
+        },
     )

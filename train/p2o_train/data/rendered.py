@@ -1,6 +1,7 @@
 """Read a dataset that `train/make_dataset.py` made."""
 
 import bisect
+import hashlib
 import itertools
 import json
 import os
@@ -55,6 +56,8 @@ class RenderedDataset:
             raise InputError(f"{folder}/{split}: {missing[0]} is missing; make the dataset again")
         for path, shard in zip(self._paths, shards, strict=True):
             _check_digest(path, shard["sha256"])
+        sums = "".join(shard["sha256"] for shard in shards)
+        self.digest = hashlib.sha256(sums.encode()).hexdigest()
         self._ends = list(itertools.accumulate(shard["samples"] for shard in shards))
         self._archives: dict[tuple[int, int], zipfile.ZipFile] = {}
 
