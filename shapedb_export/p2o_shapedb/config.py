@@ -1,11 +1,13 @@
 """Options of the two commands."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from tyro.conf import Positional
 
+from p2o_shapedb.axes import Axes, Front, Up
 from p2o_shapedb.database import CLASSES
 from points2objects.errors import InputError
 
@@ -18,23 +20,47 @@ class BuildConfig:
     """Folder to write the database to."""
     cad: tuple[Path, ...] = ()
     """Folders with CAD files, <root>/<class>/*.{glb,gltf,obj,ply,off,stl}: metres, +y up, facing
-    +z; an index.json beside the classes may tell source, licence and creator."""
+    +z unless said otherwise; an index.json beside the classes may tell source, licence and
+    creator."""
+    shapenet: tuple[Path, ...] = ()
+    """Folders that hold ShapeNetCore.v2: <synset>/<id>/models/model_normalized.obj."""
     procedural: int = 60
     """Procedural models per class."""
+    up: Up = "y"
+    """Axis that points up in the files of --cad."""
+    front: Front = "auto"
+    """Axis that the front faces in the files of --cad; auto: z, or -y where z is up. Write
+    --front=-y with an equals sign."""
+    unit_m: float = 1.0
+    """Metres per unit in the files of --cad: 0.001 for millimetres."""
+    overrides: tuple[Path, ...] = ()
+    """TOML files with corrections for single sources and files; see docs/shape-database.md."""
     classes: tuple[str, ...] = CLASSES
     """Classes, in the order of their ids."""
     exemplars_per_class: int = 50
     """Exemplars per class, k (paper, sec. 3.2: 50)."""
     exemplars: Literal["ship", "any"] = "ship"
     """Which models may become exemplars: those whose licence allows shipping, or any."""
+    exact_clusters: int = 3000
+    """Cluster a class of up to this many models in memory, a larger one in mini-batches."""
+    oracle_models: int = 60
+    """Models per class whose overlap with their exemplar is measured; 0 for none."""
     val_share: float = 0.15
     """Share of the models held out for validation; clusters and exemplars never see them."""
     max_extent: float = 10.0
     """Refuse CAD with a side longer than this, metres: its unit is probably not the metre."""
     strict: bool = False
     """Stop at the first CAD file that cannot be used, instead of leaving it out."""
+    contact_sheet: bool = False
+    """Draw a page per class into <out>/contact_sheet: exemplars, their clusters, the front."""
+    cache: Path | None = None
+    """Folder that keeps what was made of each model for later builds; <out>.cache by default."""
     workers: int = 2
-    """Processes."""
+    """Processes; 0 works in this one, without the limits below."""
+    time_limit_s: float = 120.0
+    """Leave a CAD file out that takes longer than this, seconds."""
+    worker_memory_gb: float = 4.0
+    """Leave a CAD file out that needs more memory than this, gigabytes (Linux only)."""
     seed: int = 0
     """Seed of the procedural models, the split and the clusters."""
     overwrite: bool = False
@@ -45,13 +71,24 @@ class BuildConfig:
     def __post_init__(self) -> None:
         _at_least("--procedural", self.procedural, 0)
         _at_least("--exemplars-per-class", self.exemplars_per_class, 1)
-        _at_least("--workers", self.workers, 1)
+        _at_least("--exact-clusters", self.exact_clusters, 2 * self.exemplars_per_class)
+        _at_least("--oracle-models", self.oracle_models, 0)
+        _at_least("--workers", self.workers, 0)
+        _positive("--time-limit-s", self.time_limit_s)
+        _positive("--worker-memory-gb", self.worker_memory_gb)
+        _positive("--max-extent", self.max_extent)
+        Axes(self.up, self.front, self.unit_m)
         if not self.classes or len(set(self.classes)) != len(self.classes):
             raise InputError(f"--classes must be distinct names, got {list(self.classes)}")
         if not 0 <= self.val_share < 1:
             raise InputError(f"--val-share must be in 0..1, got {self.val_share}")
-        if not self.cad and not self.procedural:
-            raise InputError("nothing to build from: give --cad or --procedural")
+        if not self.cad and not self.shapenet and not self.procedural:
+            raise InputError("nothing to build from: give --cad, --shapenet or --procedural")
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where records are kept."""
+        return self.cache or self.out.with_name(self.out.name + ".cache")
 
 
 @dataclass(frozen=True)
@@ -76,3 +113,8 @@ class PackConfig:
 def _at_least(flag: str, value: int, least: int) -> None:
     if value < least:
         raise InputError(f"{flag} must be at least {least}, got {value}")
+
+
+def _positive(flag: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise InputError(f"{flag} must be positive, got {value}")

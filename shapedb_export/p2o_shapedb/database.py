@@ -159,6 +159,14 @@ class ShapeDB:
             sha.update(np.ascontiguousarray(getattr(self, name)).tobytes())
         return sha.hexdigest()
 
+    @cached_property
+    def class_symmetry(self) -> tuple[int, ...]:
+        """Symmetry about y that most models of each class have, as `ModelEntry.symmetry`."""
+        return tuple(
+            common_symmetry([m.symmetry for m in self.models if m.class_name == name])
+            for name in self.classes
+        )
+
     def class_id(self, model_index: int) -> int:
         """Return the class id of a model."""
         return self.classes.index(self.models[model_index].class_name)
@@ -189,7 +197,10 @@ class ShapeDB:
         np.savez_compressed(
             folder / "arrays.npz", **{name: getattr(self, name) for name in _ARRAYS}
         )
-        text = json.dumps(json.loads(_header(self)) | {"digest": self.digest}, indent=1)
+        # For readers other than `load`, which derives it from the models.
+        symmetry = dict(zip(self.classes, self.class_symmetry, strict=True))
+        more = {"class_symmetry": symmetry, "digest": self.digest}
+        text = json.dumps(json.loads(_header(self)) | more, indent=1)
         (folder / "shapedb.json").write_text(text + "\n", encoding="utf-8")
 
     @classmethod
@@ -233,6 +244,22 @@ class ShapeDB:
                 "build it again"
             )
         return database
+
+
+def common_symmetry(orders: Sequence[int]) -> int:
+    """Return the highest order of rotational symmetry that at least half of some models have.
+
+    Args:
+        orders: Order of each model, as `ModelEntry.symmetry`. A model of a higher order has the
+            lower ones too.
+    """
+    enough = {
+        0: sum(order == 0 for order in orders),
+        4: sum(order in (0, 4) for order in orders),
+        2: sum(order in (0, 2, 4) for order in orders),
+    }
+    common = [order for order, count in enough.items() if 2 * count >= len(orders) > 0]
+    return common[0] if common else 1
 
 
 def mesh_path(folder: Path, model_id: str) -> Path:

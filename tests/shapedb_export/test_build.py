@@ -1,6 +1,8 @@
 import json
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,12 @@ import pytest
 import trimesh as trimesh_typed
 
 from p2o_shapedb import build as build_module
-from p2o_shapedb.build import BuildReport, Job, build, process_model
+from p2o_shapedb.build import build
 from p2o_shapedb.config import BuildConfig, PackConfig
+from p2o_shapedb.database import ShapeDB
 from p2o_shapedb.meshes import CadFile
+from p2o_shapedb.process import Job, process_model
+from p2o_shapedb.report import BuildReport, ClassReport
 from p2o_shapedb.summary import describe
 from points2objects.errors import InputError
 
@@ -45,7 +50,7 @@ def write_cad(root: Path, count: int = 3) -> Path:
 def cad_config(out: Path, root: Path, **changes: object) -> BuildConfig:
     values: dict[str, object] = {
         "out": out, "cad": (root,), "procedural": 0, "classes": ("table",),
-        "exemplars_per_class": 2, "exemplars": "any", "workers": 1, "val_share": 0.0,
+        "exemplars_per_class": 2, "exemplars": "any", "workers": 0, "val_share": 0.0,
     }  # fmt: skip
     return BuildConfig(**(values | changes))  # type: ignore[arg-type]
 
@@ -159,32 +164,99 @@ def test_millimetres_are_noticed(tmp_path: Path) -> None:
         process_model(Job("table/big", "table", file, 0, 0, 0.0, 10.0))
 
 
-def test_an_interrupted_build_goes_on_where_it_stopped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = cad_config(tmp_path / "db", write_cad(tmp_path / "cad"))
-    processed: list[str] = []
+def test_a_second_build_processes_only_what_changed(tmp_path: Path) -> None:
+    root = write_cad(tmp_path / "cad")
+    first = build(cad_config(tmp_path / "db", root))
+    assert (first.work.processed, first.work.cached) == (3, 0)
+    again = build(cad_config(tmp_path / "again", root, cache=tmp_path / "db.cache"))
+    assert (again.work.processed, again.work.cached) == (0, 3)
+    assert again.database.digest == first.database.digest
+    trimesh.creation.box([1.0, 0.7, 1.3]).export(root / "table" / "t1.glb")
+    changed = build(cad_config(tmp_path / "db", root, overwrite=True))
+    assert (changed.work.processed, changed.work.cached) == (1, 2)
+    assert changed.database.digest != first.database.digest
 
-    def slow(job: Job) -> object:
-        if len(processed) == 2:
-            raise KeyboardInterrupt
-        processed.append(job.id)
-        return process_model(job)
 
-    monkeypatch.setattr(build_module, "process_model", slow)
-    with pytest.raises(KeyboardInterrupt):
-        build(config)
-    assert not config.out.exists()
+def test_a_corrected_file_is_processed_again(tmp_path: Path) -> None:
+    root = write_cad(tmp_path / "cad")
+    build(cad_config(tmp_path / "db", root))
+    toml = tmp_path / "mine.toml"
+    toml.write_text('[file."table/t1.glb"]\nunit_m = 0.5\nreason = "drawn too large"\n')
+    report = build(cad_config(tmp_path / "db", root, overrides=(toml,), overwrite=True))
+    assert (report.work.processed, report.work.cached) == (1, 2)
+    assert report.repaired["table/t1"] == (
+        "read with up y, front auto, unit 0.5 m by --overrides (drawn too large)",
+    )
 
-    def watched(job: Job) -> object:
-        processed.append(job.id)
-        return process_model(job)
 
-    processed.clear()
-    monkeypatch.setattr(build_module, "process_model", watched)
-    build(config)
-    assert processed == ["table/t2"]
-    assert [p.name for p in tmp_path.iterdir() if "partial" in p.name] == []
+def test_a_file_that_is_refused_is_not_tried_again(tmp_path: Path) -> None:
+    root = write_cad(tmp_path / "cad")
+    (root / "table" / "bad.obj").write_text("nothing")
+    first = build(cad_config(tmp_path / "db", root))
+    again = build(cad_config(tmp_path / "db", root, overwrite=True))
+    assert again.work.processed == 0
+    assert again.refused == first.refused
+    with pytest.raises(InputError, match=r"bad\.obj"):
+        build(cad_config(tmp_path / "db", root, overwrite=True, strict=True))
+
+
+@pytest.mark.slow
+def test_a_killed_build_loses_no_model(tmp_path: Path) -> None:
+    words = ["--procedural", 12, "--classes", "bowl", "--exemplars-per-class", 2, "--workers", 1]
+    words += ["--oracle-models", 0, "--out", tmp_path / "db"]
+    script = [sys.executable, str(SCRIPTS / "build_db.py"), *map(str, words)]
+    with subprocess.Popen(script, stderr=subprocess.DEVNULL) as killed:
+        wait_for(lambda: len(records(tmp_path)) >= 3)
+        killed.kill()
+    # Its worker ends too; what that was writing stays under a temporary name.
+    kept = len(records(tmp_path))
+    assert 3 <= kept < 12
+    assert not (tmp_path / "db").exists()
+    done = command("build_db.py", *words)
+    assert done.returncode == 0, done.stderr
+    work = json.loads((tmp_path / "db" / "build.json").read_text())["work"]
+    assert work["cached"] >= kept
+    assert work["processed"] == 12 - work["cached"]
+    whole = build(
+        BuildConfig(
+            out=tmp_path / "whole", procedural=12, classes=("bowl",), exemplars_per_class=2,
+            workers=0, oracle_models=0,
+        )
+    )  # fmt: skip
+    assert ShapeDB.load(tmp_path / "db").digest == whole.database.digest
+
+
+def records(folder: Path) -> list[Path]:
+    return [path.parent for path in (folder / "db.cache").glob("??/*/record.json")
+            if not path.parent.name.startswith(".")]  # fmt: skip
+
+
+def wait_for(done: Callable[[], bool], limit_s: float = 240.0) -> None:
+    end = time.monotonic() + limit_s
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_the_report_tells_of_every_class(small_build: BuildReport) -> None:
+    database = small_build.database
+    assert database.folder is not None
+    told = json.loads((database.folder / "build.json").read_text())
+    assert [one["name"] for one in told["classes"]] == list(database.classes)
+    for one in small_build.classes:
+        train = one.models - one.val_models
+        assert sum(one.quality.cluster_sizes) == train
+        assert one.oracle.val_models == one.val_models
+        assert one.oracle.train_models == train - database.exemplars_per_class
+        assert one.oracle.val is None or 0 < one.oracle.val < 1
+        assert one.targets.radius == pytest.approx(database.soft_radius[told_index(one, told)])
+    page = (database.folder / "report.md").read_text()
+    assert all(f"| {name} |" in page for name in database.classes)
+    assert (database.folder / "soft_labels.png").is_file()
+
+
+def told_index(one: ClassReport, told: dict[str, Any]) -> int:
+    return [entry["name"] for entry in told["classes"]].index(one.name)
 
 
 @pytest.mark.parametrize(
@@ -192,8 +264,14 @@ def test_an_interrupted_build_goes_on_where_it_stopped(
     [
         ({"procedural": -1}, "--procedural must be at least 0, got -1"),
         ({"exemplars_per_class": 0}, "--exemplars-per-class must be at least 1"),
-        ({"workers": 0}, "--workers must be at least 1"),
-        ({"procedural": 0}, "give --cad or --procedural"),
+        ({"workers": -1}, "--workers must be at least 0"),
+        ({"procedural": 0}, "give --cad, --shapenet or --procedural"),
+        ({"exact_clusters": 50}, "--exact-clusters must be at least 100, got 50"),
+        ({"oracle_models": -1}, "--oracle-models must be at least 0"),
+        ({"time_limit_s": 0.0}, "--time-limit-s must be positive"),
+        ({"worker_memory_gb": -1.0}, "--worker-memory-gb must be positive"),
+        ({"unit_m": 0.0}, "unit_m must be a positive number"),
+        ({"up": "z", "front": "z"}, "--front z lies along --up z"),
         ({"val_share": 1.0}, "--val-share"),
         ({"classes": ("mug", "mug")}, "--classes must be distinct"),
     ],
@@ -224,7 +302,7 @@ def test_commands_end_with_what_they_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "words", "message"),
     [
-        ("build_db.py", ["--procedural", "0"], "give --cad or --procedural"),
+        ("build_db.py", ["--procedural", "0"], "give --cad, --shapenet or --procedural"),
         ("build_db.py", ["--cad", "/nowhere", "--out", "{tmp}/a"], "no such folder"),
         ("build_db.py", ["--cad", "{tmp}", "--out", "{tmp}/b"], "no CAD files"),
         ("export_pack.py", ["/nowhere", "--out", "{tmp}/c.glb"], "is no shape database"),

@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from p2o_shapedb.cluster import cluster_class, exact_coordinates, soft_labels, soft_radius
+from p2o_shapedb.cluster import ClassClusters, ClusterOptions, cluster_class
+from p2o_shapedb.kmeans import exact_coordinates
 from points2objects.errors import InputError
 from points2objects.geometry import FloatArray, IntArray
 
@@ -19,21 +22,24 @@ def everyone(n: int) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
 
 def test_clusters_are_found_and_models_belong_to_their_own() -> None:
     sdf, kind = blobs(30, 5)
-    found = cluster_class(sdf, everyone(30), everyone(30), 5, 0, "chair")
+    found = cluster_class(sdf, everyone(30), everyone(30), ClusterOptions(5, 0, "chair"))
     assert sorted(kind[found.exemplars]) == [0, 1, 2, 3, 4]
     assert (kind[found.exemplars[found.nearest]] == kind).all()
 
 
 def test_an_exemplar_is_its_own_nearest_at_distance_zero() -> None:
     sdf, _ = blobs(12, 12)
-    found = cluster_class(sdf, everyone(12), everyone(12), 7, 0, "chair")
+    found = cluster_class(sdf, everyone(12), everyone(12), ClusterOptions(7, 0, "chair"))
     assert (found.nearest[found.exemplars] == np.arange(7)).all()
     assert (found.distances[found.exemplars, np.arange(7)] == 0).all()
 
 
 def test_the_same_seed_gives_the_same_exemplars() -> None:
     sdf = np.random.default_rng(3).normal(size=(40, 4, 4, 4))
-    runs = [cluster_class(sdf, everyone(40), everyone(40), 6, 9, "chair") for _ in range(2)]
+    runs = [
+        cluster_class(sdf, everyone(40), everyone(40), ClusterOptions(6, 9, "chair"))
+        for _ in range(2)
+    ]
     assert (runs[0].exemplars == runs[1].exemplars).all()
 
 
@@ -42,15 +48,17 @@ def test_held_out_and_ineligible_models_are_never_exemplars() -> None:
     train, eligible = everyone(40), everyone(40)
     train[::3] = False
     eligible[1::4] = False
-    found = cluster_class(sdf, train, eligible, 8, 0, "chair")
+    found = cluster_class(sdf, train, eligible, ClusterOptions(8, 0, "chair"))
     assert len(set(found.exemplars.tolist())) == 8
     assert (train & eligible)[found.exemplars].all()
 
 
 def test_too_few_models_say_what_to_do() -> None:
     sdf, _ = blobs(4, 4)
-    with pytest.raises(InputError, match=r"class mug: 4 training .* fewer than 5.*--exemplars"):
-        cluster_class(sdf, everyone(4), everyone(4), 5, 0, "mug")
+    with pytest.raises(
+        InputError, match=r"class mug: 4 training .* fewer than 5.*--exemplars-per-class"
+    ):
+        cluster_class(sdf, everyone(4), everyone(4), ClusterOptions(5, 0, "mug"))
 
 
 @pytest.mark.parametrize("shape", [(10, 64), (64, 10)])
@@ -68,24 +76,42 @@ def test_exact_coordinates_keep_all_distances(shape: tuple[int, int]) -> None:
 
 def test_distances_are_root_mean_squares_of_the_grids() -> None:
     sdf = np.random.default_rng(1).normal(size=(9, 4, 4, 4))
-    found = cluster_class(sdf, everyone(9), everyone(9), 3, 0, "chair")
+    found = cluster_class(sdf, everyone(9), everyone(9), ClusterOptions(3, 0, "chair"))
     want = np.sqrt(((sdf[:, None] - sdf[found.exemplars]) ** 2).mean(axis=(2, 3, 4)))
     np.testing.assert_allclose(found.distances, want, atol=1e-4)
 
 
-def test_soft_labels_are_one_for_the_same_shape_and_fall_linearly_to_zero() -> None:
-    labels = soft_labels(np.array([[0.0, 0.05, 0.1, 0.4]]), 0.1)
-    np.testing.assert_allclose(labels, [[1.0, 0.5, 0.0, 0.0]])
+def test_models_that_may_not_be_exemplars_are_named_as_a_way_out() -> None:
+    sdf, _ = blobs(6, 6)
+    eligible = everyone(6)
+    eligible[2:] = False
+    with pytest.raises(InputError, match="allow the rest with --exemplars any"):
+        cluster_class(sdf, everyone(6), eligible, ClusterOptions(3, 0, "mug"))
 
 
-def test_the_radius_sends_half_of_the_other_exemplars_to_zero() -> None:
-    distances = np.random.default_rng(0).uniform(0.05, 0.2, (101, 11))
-    distances[:, 4] = 0.01
-    labels = soft_labels(distances, soft_radius(distances))
-    others = np.delete(labels, 4, axis=1)
-    assert np.mean(others == 0) == pytest.approx(0.5, abs=0.01)
-    assert (labels[:, 4] > 0.8).all()
+def streamed(sdf: FloatArray, k: int, seed: int = 0) -> ClassClusters:
+    options = ClusterOptions(k, seed, "chair", exact_up_to=4 * k)
+    return cluster_class(sdf.astype(np.float32), everyone(len(sdf)), everyone(len(sdf)), options)
 
 
-def test_one_exemplar_per_class_still_has_a_radius() -> None:
-    assert soft_radius(np.array([[0.0], [0.1]])) > 0
+def test_streamed_clusters_are_as_good_as_those_in_memory() -> None:
+    sdf, kind = blobs(600, 7, seed=5)
+    found = streamed(sdf, 7)
+    assert sorted(kind[found.exemplars]) == list(range(7))
+    assert (kind[found.exemplars[found.nearest]] == kind).all()
+
+
+def test_streaming_comes_close_on_shapes_without_clusters() -> None:
+    sdf = np.random.default_rng(2).normal(size=(800, 3, 3, 3))
+    exact = cluster_class(sdf, everyone(800), everyone(800), ClusterOptions(8, 0, "chair"))
+    spread = streamed(sdf, 8).distances.min(axis=1)
+    assert (spread**2).mean() < 1.05 * (exact.distances.min(axis=1) ** 2).mean()
+
+
+def test_streaming_is_deterministic_and_reads_a_file(tmp_path: Path) -> None:
+    sdf = np.random.default_rng(4).normal(size=(300, 4, 4, 4)).astype(np.float32)
+    np.save(tmp_path / "sdf.npy", sdf)
+    mapped = np.load(tmp_path / "sdf.npy", mmap_mode="r")
+    runs = [streamed(sdf, 6), streamed(mapped, 6)]
+    assert (runs[0].exemplars == runs[1].exemplars).all()
+    np.testing.assert_array_equal(runs[0].distances, runs[1].distances)

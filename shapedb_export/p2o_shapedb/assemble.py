@@ -1,0 +1,148 @@
+"""Put the records of all models together: splits, exemplars, labels, and figures about them."""
+
+import contextlib
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from p2o_shapedb.cache import Cache
+from p2o_shapedb.cluster import ClassClusters, ClusterOptions, cluster_class
+from p2o_shapedb.config import BuildConfig
+from p2o_shapedb.database import SDF_SIZE, ModelEntry, ShapeDB
+from p2o_shapedb.process import Facts, Job
+from p2o_shapedb.quality import ClusterQuality, measure_clusters
+from p2o_shapedb.soft_labels import soft_labels, soft_radius
+from points2objects.errors import InputError
+from points2objects.geometry import FloatArray
+
+PROCEDURAL_SOURCE = "points2objects procedural"
+PROCEDURAL_LICENCE = "same as points2objects"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A model that is in the cache.
+
+    Attributes:
+        job: What it was made from.
+        key: Its key in the cache.
+        facts: What is known of it; mesh and distances stay in their files.
+    """
+
+    job: Job
+    key: str
+    facts: Facts
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """A database and the figures of its clusters.
+
+    Attributes:
+        database: The database, not saved yet.
+        quality: Figures per class.
+    """
+
+    database: ShapeDB
+    quality: tuple[ClusterQuality, ...]
+
+
+def assemble(config: BuildConfig, made: tuple[Made, ...], cache: Cache) -> Assembled:
+    """Cluster every class and label every model.
+
+    Raises:
+        InputError: A class has no models, or too few.
+    """
+    k = config.exemplars_per_class
+    splits = assign_splits([item.job for item in made], config)
+    exemplar_id = np.zeros(len(made), np.int32)
+    labels = np.zeros((len(made), k), np.float32)
+    exemplar_model: list[int] = []
+    radii: list[float] = []
+    quality: list[ClusterQuality] = []
+    for class_id, class_name in enumerate(config.classes):
+        rows = np.array([i for i, m in enumerate(made) if m.job.class_name == class_name], int)
+        if not len(rows):
+            raise InputError(
+                f"class {class_name}: no models; give --cad with a folder {class_name}/"
+            )
+        train = np.array([splits[i] == "train" for i in rows])
+        ships = np.array([config.exemplars == "any" or _ships(made[i].job) for i in rows])
+        options = ClusterOptions(k, config.seed, class_name, config.exact_clusters)
+        with _grids(cache, [made[i].key for i in rows], config.exact_clusters) as grids:
+            found: ClassClusters = cluster_class(grids, train, ships, options)
+            quality.append(measure_clusters(grids, train, found, config.seed))
+        radii.append(soft_radius(found.distances[train]))
+        exemplar_model += [int(rows[i]) for i in found.exemplars]
+        exemplar_id[rows] = class_id * k + found.nearest
+        labels[rows] = soft_labels(found.distances, radii[-1])
+    entries = zip(made, splits, strict=True)
+    database = ShapeDB(
+        classes=config.classes,
+        exemplars_per_class=k,
+        models=tuple(_entry(item.job, item.facts, split) for item, split in entries),
+        sdf=np.stack([cache.sdf(made[i].key) for i in exemplar_model]),
+        points=np.stack([item.facts.points for item in made]),
+        exemplar_id=exemplar_id,
+        exemplar_model=np.array(exemplar_model, np.int32),
+        soft_labels=labels,
+        soft_radius=np.array(radii, np.float32),
+    )
+    return Assembled(database, tuple(quality))
+
+
+def assign_splits(jobs: list[Job], config: BuildConfig) -> list[str]:
+    """Assign each model by the hash of its id; every class with a spare model gets a val one."""
+    drawn = [
+        int(hashlib.sha256(f"{config.seed}/{job.id}".encode()).hexdigest()[:13], 16) / 16**13
+        for job in jobs
+    ]
+    splits = ["val" if value < config.val_share else "train" for value in drawn]
+    for class_name in config.classes:
+        rows = [i for i, job in enumerate(jobs) if job.class_name == class_name]
+        if config.val_share and len(rows) > config.exemplars_per_class + 1:
+            splits[min(rows, key=lambda i: drawn[i])] = "val"
+    return splits
+
+
+@contextlib.contextmanager
+def _grids(cache: Cache, keys: list[str], in_memory: int) -> Iterator[FloatArray]:
+    """Give the signed distances of some models as one array, (n, 32, 32, 32).
+
+    Of more models than `in_memory` it lies in a temporary file, so that memory stays bounded.
+    """
+    if len(keys) <= in_memory:
+        yield np.stack([cache.sdf(key) for key in keys])
+        return
+    with tempfile.TemporaryDirectory(dir=cache.root, prefix=".sdf-") as folder:
+        path = Path(folder) / "sdf.npy"
+        shape = (len(keys), SDF_SIZE, SDF_SIZE, SDF_SIZE)
+        grids = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+        for row, key in enumerate(keys):
+            grids[row] = cache.sdf(key)
+        yield grids
+        del grids  # closes the file, which some systems want before it is deleted
+
+
+def _ships(job: Job) -> bool:
+    return job.file is None or job.file.ship
+
+
+def _entry(job: Job, facts: Facts, split: str) -> ModelEntry:
+    x, y, z = (float(side) for side in facts.extent_m)
+    return ModelEntry(
+        id=job.id,
+        class_name=job.class_name,
+        split=split,
+        source=job.file.source if job.file else PROCEDURAL_SOURCE,
+        licence=job.file.licence if job.file else PROCEDURAL_LICENCE,
+        attribution=job.file.attribution if job.file else "",
+        ship=_ships(job),
+        extent_m=(x, y, z),
+        symmetry=facts.symmetry,
+        mirror_axis=facts.mirror_axis,
+    )

@@ -1,0 +1,59 @@
+"""Measure the overlap of models with their exemplars: the best a perfect shape choice can reach."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from p2o_shapedb.command import atomic_path
+from p2o_shapedb.database import CanonicalMesh
+from p2o_shapedb.sdf import inside_by_columns, inside_by_flood, inside_by_winding_number
+from points2objects.geometry import ByteArray
+
+SOLID_SIZE = 128
+"""Cells per side of the grid that overlaps are counted on (paper, sec. 4)."""
+
+_INSIDE = {
+    "winding": inside_by_columns,
+    "fill": inside_by_winding_number,
+    "shell": inside_by_flood,
+}
+_BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1)
+
+
+@dataclass(frozen=True)
+class SolidTask:
+    """A solid to make.
+
+    Attributes:
+        mesh: File of a canonical mesh.
+        method: How its inside is found, see `sdf.SignedDistance`.
+        out: File to write.
+    """
+
+    mesh: Path
+    method: str
+    out: Path
+
+
+def make_solid(task: SolidTask) -> None:
+    """Write the cells inside a mesh, packed eight to a byte."""
+    mesh = CanonicalMesh.load(task.mesh)
+    inside = _INSIDE[task.method](
+        np.asarray(mesh.vertices, float), np.asarray(mesh.faces, np.int64), SOLID_SIZE
+    )
+    with atomic_path(task.out, overwrite=True) as path, path.open("wb") as file:
+        np.savez_compressed(file, inside=np.packbits(inside))
+
+
+def read_solid(path: Path) -> ByteArray:
+    """Read what `make_solid` wrote, (128^3 / 8,) uint8."""
+    with np.load(path, allow_pickle=False) as data:
+        packed: ByteArray = data["inside"]
+        return packed
+
+
+def overlap(a: ByteArray, b: ByteArray) -> float:
+    """Return the intersection over union of two packed solids, 0..1; 0 if both are empty."""
+    union = int(_BITS[a | b].sum())
+    return int(_BITS[a & b].sum()) / union if union else 0.0
