@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from p2o_shapedb.report import BuildReport, ClassReport
 
 SYMMETRY_NAMES = {0: "continuous", 1: "none", 2: "2-fold", 4: "4-fold"}
-_MOST_LINES = 200
+_MOST_SHOWN, _MOST_LINES = 30, 200
 
 
 def describe(report: BuildReport) -> str:
@@ -28,7 +28,9 @@ def describe(report: BuildReport) -> str:
     )
     ways = ", ".join(f"{count} {way}" for way, count in sorted(report.methods.items()))
     lines.append(f"inside found by: {ways}; median {report.sdf_seconds:.2f} s per distance grid")
-    lines += [f"left out {line}" for line in report.refused]
+    lines += [f"left out {line}" for line in report.refused[:_MOST_SHOWN]]
+    if len(report.refused) > _MOST_SHOWN:
+        lines.append(f"left out {len(report.refused) - _MOST_SHOWN} more")
     lines.append(
         f"{len(report.repaired)} models repaired, {len(report.refused)} files left out (report.md "
         f"says why); {report.work.cached} of {len(report.database.models)} models from the cache"

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from p2o_shapedb.build import BuildReport
 from p2o_shapedb.database import CLASSES, CanonicalMesh, ModelEntry, ShapeDB
+from p2o_shapedb.report import BuildReport
 from points2objects.errors import InputError
 
 
@@ -94,6 +94,19 @@ def test_altered_files_are_refused(copy: Path) -> None:
     (copy / "shapedb.json").write_text(json.dumps(header))
     with pytest.raises(InputError, match="do not match its digest"):
         ShapeDB.load(copy)
+
+
+def test_databases_from_before_class_symmetry_load_as_they_did(
+    copy: Path, small_build: BuildReport
+) -> None:
+    header = json.loads((copy / "shapedb.json").read_text())
+    assert header.pop("class_symmetry")["mug"] == 1
+    (copy / "shapedb.json").write_text(json.dumps(header))
+    for extra in ("report.md", "soft_labels.png", "build.json"):
+        (copy / extra).unlink()
+    loaded = ShapeDB.load(copy)
+    assert loaded.digest == small_build.database.digest
+    assert loaded.class_symmetry == small_build.database.class_symmetry
 
 
 def test_other_schemas_are_refused(copy: Path) -> None:
