@@ -8,11 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from p2o_shapedb.gltf_meshes import read_gltf
+from p2o_shapedb.mesh_part import MeshPart
+from p2o_shapedb.model_folder import LoadLimits
+from p2o_shapedb.plain_formats import read_plain
 from points2objects.errors import InputError, check_shape
 from points2objects.geometry import ByteArray, FloatArray, IntArray
 
 EXTENSIONS = (".glb", ".gltf", ".obj", ".ply", ".off", ".stl")
 GREY = (170, 170, 170)
+LARGEST = 1e9
+"""Coordinates beyond are taken for damage; squares of them still fit."""
+
+DEFAULT_LIMITS = LoadLimits()
 
 
 @dataclass(frozen=True)
@@ -116,40 +124,41 @@ def _read_index(path: Path) -> dict[str, dict[str, Any]]:
         ) from error
 
 
-def load_mesh(path: Path) -> RawMesh:
+def load_mesh(path: Path, limits: LoadLimits = DEFAULT_LIMITS) -> RawMesh:
     """Read one CAD file, its scene flattened into one mesh.
 
-    Raises:
-        InputError: Unreadable, without triangles, with NaN, or flat.
-    """
-    import trimesh
+    Broken looks (a texture that is missing or lies in another folder) are noted in `repairs`;
+    broken geometry is an error. See docs/shape-loading.md.
 
+    Args:
+        path: A file with one of `EXTENSIONS`.
+        limits: What reading it may cost.
+
+    Raises:
+        InputError: Unreadable, over the limits, without triangles, with NaN, or flat.
+    """
+    read = read_gltf if path.suffix.lower() in (".glb", ".gltf") else read_plain
     try:
-        loaded = trimesh.load(path, process=False)
-    except Exception as error:  # each of trimesh's readers has exceptions of its own
-        reason = " ".join(str(error).split()) or type(error).__name__
+        size = path.stat().st_size if path.is_file() else None
+        if size is None:
+            raise InputError("cannot read it: no such file")
+        if size > limits.file_bytes:
+            raise InputError(f"is {size} bytes long; at most {limits.file_bytes} are read")
+        found = read(path, limits)
+        parts = [part for part in found.parts if len(part.faces)]
+        if not parts:
+            raise InputError("holds no triangles")
+        return clean(_joined(parts, found.notes), str(path))
+    except InputError as error:
+        line = " ".join(str(error).split())
+        raise InputError(line if line.startswith(str(path)) else f"{path}: {line}") from error
+    except (MemoryError, OSError) as error:
+        reason = " ".join(str(error).split()) or "it takes more memory than there is"
         raise InputError(f"{path}: cannot read it as a mesh ({reason})") from error
-    scene = loaded if isinstance(loaded, trimesh.Scene) else trimesh.Scene(loaded)
-    pieces = []
-    for node in sorted(scene.graph.nodes_geometry):
-        world_from_part, name = scene.graph[node]
-        part = scene.geometry[name]
-        if isinstance(part, trimesh.Trimesh) and len(part.faces):
-            pieces.append(_piece(part, np.asarray(world_from_part)))
-    if not pieces:
-        raise InputError(f"{path}: holds no triangles")
-    offsets = np.cumsum([0, *(len(piece.vertices) for piece in pieces[:-1])])
-    mesh = RawMesh(
-        vertices=np.concatenate([piece.vertices for piece in pieces]),
-        faces=np.concatenate([p.faces + o for p, o in zip(pieces, offsets, strict=True)]),
-        colors=np.concatenate([piece.colors for piece in pieces]),
-        has_color=any(piece.has_color for piece in pieces),
-    )
-    return clean(mesh, str(path))
 
 
 def clean(mesh: RawMesh, name: str) -> RawMesh:
-    """Drop triangles without area and unused vertices.
+    """Drop triangles without area and unused vertices, and note how many.
 
     Args:
         mesh: The mesh.
@@ -158,11 +167,12 @@ def clean(mesh: RawMesh, name: str) -> RawMesh:
     Raises:
         InputError: NaN, indices out of range, nothing left, or no thickness along an axis.
     """
-    if not np.isfinite(mesh.vertices).all():
-        raise InputError(f"{name}: has vertices that are NaN or infinite")
     if len(mesh.faces) and not 0 <= mesh.faces.min() <= mesh.faces.max() < len(mesh.vertices):
         raise InputError(f"{name}: has triangles that point at missing vertices")
-    a, b, c = (mesh.vertices[mesh.faces[:, i]] for i in range(3))
+    corners = mesh.vertices[mesh.faces]
+    if not (np.abs(corners) < LARGEST).all():  # false for NaN, too
+        raise InputError(f"{name}: has vertices that are NaN, infinite or beyond {LARGEST:g}")
+    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
     faces = mesh.faces[area > 1e-12 * max(float(area.max(initial=0.0)), 1e-30)]
     if len(faces) < 4:
@@ -172,54 +182,24 @@ def clean(mesh: RawMesh, name: str) -> RawMesh:
     extent = np.ptp(vertices, axis=0)
     if extent.min() < 1e-4 * extent.max():
         raise InputError(f"{name}: is flat along {'xyz'[int(extent.argmin())]}, so has no volume")
-    return RawMesh(vertices, faces.reshape(-1, 3), mesh.colors[used], mesh.has_color)
+    dropped = len(mesh.faces) - len(faces.reshape(-1, 3))
+    note = (f"dropped {dropped} of {len(mesh.faces)} triangles: they have no area",)
+    repairs = mesh.repairs + (note if dropped else ())
+    return RawMesh(vertices, faces.reshape(-1, 3), mesh.colors[used], mesh.has_color, repairs)
 
 
-def _piece(part: Any, world_from_part: FloatArray) -> RawMesh:
-    vertices = np.asarray(part.vertices, float) @ world_from_part[:3, :3].T + world_from_part[:3, 3]
-    faces = np.asarray(part.faces, np.int64)
-    if np.linalg.det(world_from_part[:3, :3]) < 0:
-        faces = faces[:, ::-1]  # a mirroring transform turns the mesh inside out
-    colors = _vertex_colors(part)
-    grey = np.tile(np.array([GREY], np.uint8), (len(vertices), 1))
-    return RawMesh(vertices, faces, grey if colors is None else colors, colors is not None)
+def _joined(parts: list[MeshPart], notes: tuple[str, ...]) -> RawMesh:
+    offsets = np.cumsum([0, *(len(part.vertices) for part in parts[:-1])])
+    return RawMesh(
+        vertices=np.concatenate([part.vertices for part in parts]),
+        faces=np.concatenate([p.faces + o for p, o in zip(parts, offsets, strict=True)]),
+        colors=np.concatenate([_colors(part) for part in parts]),
+        has_color=any(part.colors is not None for part in parts),
+        repairs=notes,
+    )
 
 
-def _vertex_colors(part: Any) -> ByteArray | None:
-    """Return colours per vertex, (v, 3) uint8 sRGB, from vertex colours, texture or material."""
-    visual = part.visual
-    if visual.kind in ("vertex", "face"):
-        return np.asarray(visual.vertex_colors, np.uint8)[:, :3]
-    material = getattr(visual, "material", None)
-    if visual.kind != "texture" or material is None:
-        return None
-    factor, image = _material(material)
-    colors = np.tile(factor, (len(part.vertices), 1))
-    if image is not None and visual.uv is not None and len(visual.uv) == len(part.vertices):
-        uv = np.nan_to_num(np.asarray(visual.uv, float))[:, :2] % 1.0
-        height, width = image.shape[:2]
-        column = np.minimum((uv[:, 0] * width).astype(int), width - 1)
-        row = np.minimum(((1.0 - uv[:, 1]) * height).astype(int), height - 1)
-        colors = colors * image[row, column] / 255.0
-    return np.clip(np.round(colors), 0, 255).astype(np.uint8)
-
-
-def _material(material: Any) -> tuple[FloatArray, ByteArray | None]:
-    """Return a material's plain colour, (3,) sRGB 0..255, and its texture, (h, w, 3)."""
-    if hasattr(material, "baseColorFactor"):
-        factor, image = material.baseColorFactor, material.baseColorTexture
-        linear = _unit_rgb(factor)
-        # glTF factors are linear light, textures and our colours sRGB.
-        srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    else:
-        factor, image = getattr(material, "diffuse", None), getattr(material, "image", None)
-        srgb = _unit_rgb(factor)
-    return srgb * 255.0, None if image is None else np.asarray(image.convert("RGB"), np.uint8)
-
-
-def _unit_rgb(factor: Any) -> FloatArray:
-    if factor is None:
-        return np.ones(3)
-    values = np.asarray(factor)
-    scale = 255.0 if np.issubdtype(values.dtype, np.integer) else 1.0
-    return np.clip(values[:3].astype(float) / scale, 0.0, 1.0)
+def _colors(part: MeshPart) -> ByteArray:
+    if part.colors is not None:
+        return part.colors
+    return np.tile(np.array([GREY], np.uint8), (len(part.vertices), 1))

@@ -80,7 +80,7 @@ def test_a_file_without_colours_is_grey(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("broken.glb", b"glTF but not really", "cannot read it as a mesh"),
+        ("broken.glb", b"glTF but not really", "is no GLB"),
         ("empty.obj", b"", "cannot read it as a mesh|holds no triangles"),
         ("points.obj", b"v 0 0 0\nv 1 0 0\nv 0 1 0\n", "no triangles|cannot read"),
         (
