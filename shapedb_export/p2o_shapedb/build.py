@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -72,11 +73,15 @@ class _Processed:
 def _process(jobs: tuple[Job, ...], cache: Cache, config: BuildConfig) -> _Processed:
     """Make what the cache lacks, and read everything."""
     with ThreadPoolExecutor(max(config.workers, 1)) as threads:
-        keys = list(threads.map(cache_key, jobs))
+        keys = list(threads.map(_key, jobs))
     refused = {
+        i: f"{jobs[i].name}: cannot read it as a file" for i, key in enumerate(keys) if not key
+    }
+    refused |= {
         i: refusal.reason
         for i, key in enumerate(keys)
-        if (refusal := cache.refusal(key))
+        if key
+        and (refusal := cache.refusal(key))
         and not 0 < refusal.time_limit_s < config.time_limit_s
         and not cache.holds(key)
     }
@@ -94,6 +99,18 @@ def _process(jobs: tuple[Job, ...], cache: Cache, config: BuildConfig) -> _Proce
     return _Processed(made, reasons, sum(i not in refused for i in missing))
 
 
+def _key(job: Job) -> str:
+    """Return a model's key in the cache, or nothing if its file is none or cannot be read."""
+    # A pipe under the name of a mesh would be waited for.
+    if job.file and not job.file.path.is_file():
+        return ""
+    try:
+        return cache_key(job)
+    except OSError as error:
+        log.warning("%s", error)
+        return ""
+
+
 _Task = tuple[Job, Cache, str]
 
 
@@ -103,21 +120,24 @@ def _make(tasks: list[_Task], places: list[int], config: BuildConfig) -> dict[in
 
     refused: dict[int, str] = {}
     limits = Limits(config.workers, config.time_limit_s, config.worker_memory_gb)
-    outcomes = run_in_workers(process_task, tasks, limits)
-    for outcome in tqdm(
-        outcomes, total=len(tasks), unit="model", desc="models", disable=not sys.stderr.isatty()
+    options: dict[str, Any] = {"total": len(tasks), "unit": "model", "desc": "models"}
+    with (
+        contextlib.closing(run_in_workers(process_task, tasks, limits)) as outcomes,
+        tqdm(disable=not sys.stderr.isatty(), **options) as bar,
     ):
-        job, cache, key = tasks[outcome.index]
-        reason = outcome.value
-        if outcome.failure:
-            reason = f"{job.name}: {outcome.failure}"
-            log.warning("%s", reason)
-            if outcome.timed_out:
-                cache.refuse(key, Refusal(reason, config.time_limit_s))
-        if reason:
-            refused[places[outcome.index]] = reason
-            if config.strict:
-                raise InputError(reason)
+        for outcome in outcomes:
+            bar.update()
+            job, cache, key = tasks[outcome.index]
+            reason = outcome.value
+            if outcome.failure:
+                reason = f"{job.name}: {outcome.failure}"
+                log.warning("%s", reason)
+                if outcome.timed_out:
+                    cache.refuse(key, Refusal(reason, config.time_limit_s))
+            if reason:
+                refused[places[outcome.index]] = reason
+                if config.strict:
+                    raise InputError(reason)
     return refused
 
 

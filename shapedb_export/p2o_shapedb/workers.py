@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -50,7 +50,7 @@ class Outcome(Generic[Value]):
 
 def run_in_workers(
     task: Callable[[Item], Value], items: Sequence[Item], limits: Limits
-) -> Iterator[Outcome[Value]]:
+) -> Generator[Outcome[Value], None, None]:
     """Yield the outcome of every item, in the order in which they end.
 
     An item that hangs or kills its worker costs a failed outcome and a new worker, nothing else.

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 import time
@@ -147,6 +148,16 @@ def test_bad_files_are_left_out_with_a_line_each(tmp_path: Path) -> None:
     assert "bad.obj" in report.refused[0]
     with pytest.raises(InputError, match=r"bad\.obj"):
         build(cad_config(tmp_path / "strict", root, strict=True))
+
+
+def test_what_only_has_the_name_of_a_file_is_left_out(tmp_path: Path) -> None:
+    root = write_cad(tmp_path / "cad")
+    (root / "table" / "folder.obj").mkdir()
+    (root / "table" / "gone.obj").symlink_to(tmp_path / "nowhere.obj")
+    os.mkfifo(root / "table" / "pipe.obj")
+    report = build(cad_config(tmp_path / "db", root))
+    assert len(report.database.models) == 3
+    assert [Path(line.split(":")[0]).stem for line in report.refused] == ["folder", "gone", "pipe"]
 
 
 def test_files_of_one_name_get_different_ids(tmp_path: Path) -> None:
