@@ -2,7 +2,7 @@
 
 import sys
 
-from p2o_shapedb.command import parse, run_command
+from p2o_shapedb.command import atomic_path, parse, refuse_existing, run_command
 from p2o_shapedb.config import PackConfig
 
 
@@ -14,16 +14,27 @@ def main() -> int:
         from p2o_shapedb.database import ShapeDB
         from p2o_shapedb.pack import write_pack
 
+        if config.report:
+            refuse_existing(config.report, config.overwrite)
         database = ShapeDB.load(config.shapedb)
-        report = write_pack(database, config.out, config.triangles, config.overwrite)
+        report = write_pack(database, config.out, config.options, config.overwrite)
+        if config.report:
+            with atomic_path(config.report, config.overwrite) as temporary:
+                temporary.write_text(report.to_csv(), encoding="utf-8")
+        worst = report.worst
         print(
-            f"simplification moved the surface by {100 * report.mean_error:.2f} % of the diagonal "
-            f"on average, at worst {100 * report.worst_error:.2f} % ({report.worst_model})"
+            f"surfaces are {100 * report.mean_error:.2f} % of the diagonal from their models on "
+            f"average, at worst {100 * worst.error.mean:.2f} % ({worst.name}, {worst.model})"
+        )
+        following = (
+            "for viewers with EXT_meshopt_compression; the runtime reads --compression none"
+            if config.compression == "meshopt"
+            else "convert/to_tflite.py puts one into the bundle"
         )
         print(
-            f"wrote {config.out} ({report.bytes / 1e6:.2f} MB: {report.exemplars} exemplars, "
-            f"{report.bytes / 1e3 / report.exemplars:.1f} KB each, median {report.triangles} "
-            "triangles); convert/to_tflite.py puts one into the bundle"
+            f"wrote {config.out} ({report.bytes / 1e6:.2f} MB: {len(report.exemplars)} exemplars, "
+            f"{report.bytes / 1e3 / len(report.exemplars):.1f} KB each, median "
+            f"{report.triangles} triangles); {following}"
         )
 
     return run_command(body, config.verbose)

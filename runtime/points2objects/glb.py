@@ -109,7 +109,7 @@ def decode_glb(data: bytes, name: str) -> GlbFile:
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{name}: not a GLB this version reads ({error}); export it again as plain or "
-            "KHR_mesh_quantization triangles"
+            "KHR_mesh_quantization triangles (export_pack.py: --compression none)"
         ) from error
     asset = document.get("asset", {})
     return GlbFile(meshes, asset.get("extras", {}), asset.get("copyright", ""))

@@ -9,6 +9,9 @@ from tyro.conf import Positional
 
 from p2o_shapedb.axes import Axes, Front, Up
 from p2o_shapedb.database import CLASSES
+from p2o_shapedb.pack import PackOptions
+from p2o_shapedb.pack_glb import Compression
+from p2o_shapedb.surface_error import Tolerance
 from points2objects.errors import InputError
 
 
@@ -99,8 +102,21 @@ class PackConfig:
     """Folder of the database."""
     out: Path = Path("exemplars.glb")
     """GLB to write."""
-    triangles: int = 500
-    """Most triangles per exemplar."""
+    compression: Compression = "none"
+    """none: 16-bit positions that most tools read. meshopt: half the size, for viewers with
+    EXT_meshopt_compression; a bundle needs none."""
+    mean_error: float = 0.12
+    """Mean distance from the model that simplification may reach, % of the box's diagonal."""
+    tail_error: float = 0.8
+    """The same for the 99.9th percentile of the distance."""
+    normal_error: float = 7.0
+    """Mean angle between shading and the model's that it may reach, degrees."""
+    triangles: int = 1500
+    """Most triangles per exemplar, even if it is then further from its model."""
+    report: Path | None = None
+    """CSV to write with size and error of each exemplar."""
+    workers: int = 2
+    """Processes; 0 works in this one."""
     overwrite: bool = False
     """Replace an existing file."""
     verbose: bool = False
@@ -108,6 +124,18 @@ class PackConfig:
 
     def __post_init__(self) -> None:
         _at_least("--triangles", self.triangles, 12)
+        _at_least("--workers", self.workers, 0)
+        _positive("--mean-error", self.mean_error)
+        _positive("--tail-error", self.tail_error)
+        _positive("--normal-error", self.normal_error)
+
+    @property
+    def options(self) -> PackOptions:
+        """What `write_pack` needs of it."""
+        tolerance = Tolerance(
+            self.mean_error / 100, self.tail_error / 100, self.normal_error, self.triangles
+        )
+        return PackOptions(tolerance, self.compression, self.workers)
 
 
 def _at_least(flag: str, value: int, least: int) -> None:

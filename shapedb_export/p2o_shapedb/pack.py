@@ -1,23 +1,32 @@
-"""Write the exemplars as one GLB with quantised vertices (KHR_mesh_quantization)."""
+"""Write the exemplars of a shape database as one small GLB."""
 
-import json
+import csv
+import io
 import logging
-import struct
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from p2o_shapedb.command import atomic_path, refuse_existing
-from p2o_shapedb.database import ShapeDB
-from p2o_shapedb.simplify import LowPoly, simplify
+from p2o_shapedb.database import CanonicalMesh, ShapeDB
+from p2o_shapedb.normals import unit
+from p2o_shapedb.pack_glb import Compression, PackedNode, encode_pack
+from p2o_shapedb.quantise import PackedMesh, quantise
+from p2o_shapedb.simplify import simplify_within, weld
+from p2o_shapedb.surface_error import Reference, SurfaceError, Tolerance
+from p2o_shapedb.workers import Limits, run_in_workers
+from points2objects.errors import InputError
+from points2objects.geometry import FloatArray
 
 log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
+
+LIMIT = Tolerance(mean=0.005, tail=0.02, normal_deg=30.0)
+"""An exemplar that is further than this from its model is worth a warning."""
 
 CLASS_COLORS = (
     (0.10, 0.32, 0.18), (0.72, 0.66, 0.52), (0.45, 0.24, 0.10), (0.62, 0.12, 0.10),
@@ -25,8 +34,42 @@ CLASS_COLORS = (
 )  # fmt: skip
 """Linear RGB of the materials; classes take them in turn."""
 
-_BYTE, _SHORT, _USHORT, _UINT = 5120, 5122, 5123, 5125
-_VERTICES, _INDICES = 34962, 34963
+
+@dataclass(frozen=True)
+class PackOptions:
+    """How a pack is made.
+
+    Attributes:
+        tolerance: How far simplification may go.
+        compression: "meshopt" is smaller, but the runtime and many tools cannot read it.
+        workers: Processes; 0 works in the calling one.
+    """
+
+    tolerance: Tolerance = field(default_factory=Tolerance)
+    compression: Compression = "none"
+    workers: int = 2
+
+
+@dataclass(frozen=True)
+class PackedExemplar:
+    """An exemplar as the pack holds it.
+
+    Attributes:
+        name: "chair/07".
+        model: Model it was made of.
+        mesh: Its triangles.
+        error: What simplification and rounding did to it.
+    """
+
+    name: str
+    model: str
+    mesh: PackedMesh
+    error: SurfaceError
+
+    @property
+    def bytes(self) -> int:
+        """Size of its vertices and indices before compression."""
+        return 12 * len(self.mesh.positions) + 2 * self.mesh.faces.size
 
 
 @dataclass(frozen=True)
@@ -34,108 +77,118 @@ class PackReport:
     """What a pack holds.
 
     Attributes:
-        exemplars: Number of exemplars.
+        exemplars: One entry each, by exemplar id.
         bytes: Size of the file.
-        triangles: Median number of triangles.
-        mean_error: Mean over exemplars of `LowPoly.error`.
-        worst_error: Largest `LowPoly.error`.
-        worst_model: Model that has it.
     """
 
-    exemplars: int
+    exemplars: tuple[PackedExemplar, ...]
     bytes: int
-    triangles: int
-    mean_error: float
-    worst_error: float
-    worst_model: str
 
+    @property
+    def triangles(self) -> int:
+        """Median number of triangles."""
+        return int(np.median([len(one.mesh.faces) for one in self.exemplars]))
 
-@dataclass
-class _Glb:
-    """A GLB under construction."""
+    @property
+    def worst(self) -> PackedExemplar:
+        """The exemplar with the largest mean error."""
+        return max(self.exemplars, key=lambda one: one.error.mean)
 
-    json: dict[str, Any]
-    data: bytearray = field(default_factory=bytearray)
+    @property
+    def mean_error(self) -> float:
+        """Mean over the exemplars of `SurfaceError.mean`."""
+        return float(np.mean([one.error.mean for one in self.exemplars]))
 
-    def accessor(
-        self, values: npt.NDArray[np.generic], kind: int, target: int, normalized: bool = False
-    ) -> int:
-        """Append an array, (n, w) with rows padded to 4 bytes or (n,), and return its accessor."""
-        rows = np.ascontiguousarray(values if values.ndim == 2 else values[:, None])
-        width = rows.shape[1]
-        accessor: dict[str, Any] = {
-            "bufferView": len(self.json["bufferViews"]),
-            "componentType": kind,
-            "count": len(rows),
-            "type": "VEC3" if width == 3 else "SCALAR",
-        }
-        view: dict[str, Any] = {"buffer": 0, "byteOffset": len(self.data), "target": target}
-        if width == 3:
-            accessor["normalized"] = normalized
-            if kind == _SHORT:  # POSITION must have bounds, in stored integers
-                accessor["min"] = rows.min(axis=0).tolist()
-                accessor["max"] = rows.max(axis=0).tolist()
-            rows = np.pad(rows, ((0, 0), (0, 1)))
-            view["byteStride"] = rows.shape[1] * rows.itemsize
-        data = rows.tobytes()
-        view["byteLength"] = len(data)
-        self.data += data + b"\0" * (-len(data) % 4)
-        self.json["bufferViews"].append(view)
-        self.json["accessors"].append(accessor)
-        return len(self.json["accessors"]) - 1
-
-    def to_bytes(self) -> bytes:
-        """Return the file."""
-        self.json["buffers"] = [{"byteLength": len(self.data)}]
-        text = json.dumps(self.json, separators=(",", ":")).encode()
-        text += b" " * (-len(text) % 4)
-        total = 12 + 8 + len(text) + 8 + len(self.data)
-        return b"".join(
-            [
-                struct.pack("<4sII", b"glTF", 2, total),
-                struct.pack("<I4s", len(text), b"JSON"),
-                text,
-                struct.pack("<I4s", len(self.data), b"BIN\0"),
-                bytes(self.data),
-            ]
-        )
+    def to_csv(self) -> str:
+        """Return one line per exemplar; errors in per cent of the diagonal, angles in degrees."""
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        head = ("name", "model", "triangles", "vertices", "kB", "mean_%", "p99.9_%", "max_%")
+        writer.writerow([*head, "normal_deg"])
+        for one in self.exemplars:
+            error = one.error
+            sizes = (len(one.mesh.faces), len(one.mesh.positions), f"{one.bytes / 1e3:.2f}")
+            shares = [f"{100 * value:.3f}" for value in (error.mean, error.tail, error.worst)]
+            writer.writerow([one.name, one.model, *sizes, *shares, f"{error.normal_deg:.1f}"])
+        return table.getvalue()
 
 
 def write_pack(
-    database: ShapeDB, path: Path, triangles: int = 500, overwrite: bool = False
+    database: ShapeDB,
+    path: Path,
+    options: PackOptions = PackOptions(),
+    overwrite: bool = False,
 ) -> PackReport:
     """Write `exemplars.glb`: per exemplar a node and mesh "chair/07" in the canonical cube.
 
-    Positions are normalised 16-bit integers (the node's scale brings them back to the cube),
-    normals 8-bit. Class, index, source, licence and attribution are in each node's extras, the
-    digest of the database in the asset's.
+    Positions are 16-bit integers that the node scales to the cube, normals 8-bit. Class, index,
+    source, licence and attribution are in each node's extras, the digest of the database in the
+    asset's.
 
     Raises:
-        InputError: The file exists and `overwrite` is off, or the database has no meshes.
+        InputError: The file exists and `overwrite` is off, the database has no meshes, or one
+            of them cannot be reduced.
+    """
+    refuse_existing(path, overwrite)
+    exemplars = pack_exemplars(database, options)
+    for one in exemplars:
+        if not LIMIT.accepts(one.error):
+            log.warning(
+                "%s (%s) is %.2f %% of its diagonal from its model; raise --triangles",
+                one.name,
+                one.model,
+                100 * one.error.mean,
+            )
+    content = encode_exemplars(database, exemplars, options.compression)
+    with atomic_path(path, overwrite) as temporary:
+        temporary.write_bytes(content)
+    return PackReport(exemplars, len(content))
+
+
+def pack_exemplars(database: ShapeDB, options: PackOptions) -> tuple[PackedExemplar, ...]:
+    """Simplify and round every exemplar; returns them in the order of their ids.
+
+    Raises:
+        InputError: One of them cannot be packed; the message says which and why.
     """
     from tqdm import tqdm
 
-    refuse_existing(path, overwrite)
-    glb = _Glb(_skeleton(database))
-    errors, counts = [], []
-    ids = range(len(database.exemplar_model))
-    for exemplar_id in tqdm(ids, unit="exemplar", disable=not sys.stderr.isatty()):
-        low_poly = _low_poly(database, int(database.exemplar_model[exemplar_id]), triangles)
-        _add(glb, database, exemplar_id, low_poly)
-        errors.append(low_poly.error)
-        counts.append(len(low_poly.faces))
-    content = glb.to_bytes()
-    with atomic_path(path, overwrite) as temporary:
-        temporary.write_bytes(content)
-    worst = int(np.argmax(errors))
-    return PackReport(
-        exemplars=len(counts),
-        bytes=len(content),
-        triangles=int(np.median(counts)),
-        mean_error=float(np.mean(errors)),
-        worst_error=errors[worst],
-        worst_model=database.models[int(database.exemplar_model[worst])].id,
-    )
+    jobs = [
+        _Job(
+            exemplar_name(database, exemplar_id),
+            database.models[model].id,
+            database.mesh(model),
+            np.asarray(database.models[model].extent_m),
+            options.tolerance,
+        )
+        for exemplar_id, model in enumerate(map(int, database.exemplar_model))
+    ]
+    limits = Limits(options.workers, time_s=600.0, memory_gb=4.0)
+    outcomes = run_in_workers(_pack, jobs, limits)
+    packed: dict[int, PackedExemplar] = {}
+    shown = tqdm(outcomes, total=len(jobs), unit="exemplar", disable=not sys.stderr.isatty())
+    for outcome in shown:
+        if outcome.value is None:
+            job = jobs[outcome.index]
+            raise InputError(f"{job.name} ({job.model}) cannot be packed: {outcome.failure}")
+        packed[outcome.index] = outcome.value
+    return tuple(packed[index] for index in range(len(jobs)))
+
+
+def encode_exemplars(
+    database: ShapeDB, exemplars: tuple[PackedExemplar, ...], compression: Compression
+) -> bytes:
+    """Return the GLB of exemplars that `pack_exemplars` made."""
+    nodes = [
+        PackedNode(
+            one.name,
+            one.mesh,
+            exemplar_id // database.exemplars_per_class,
+            _extras(database, exemplar_id),
+        )
+        for exemplar_id, one in enumerate(exemplars)
+    ]
+    return encode_pack(nodes, _asset(database), _materials(database), compression)
 
 
 def exemplar_name(database: ShapeDB, exemplar_id: int) -> str:
@@ -145,89 +198,73 @@ def exemplar_name(database: ShapeDB, exemplar_id: int) -> str:
     return f"{database.classes[class_id]}/{index:0{digits}d}"
 
 
-def _low_poly(database: ShapeDB, model_index: int, triangles: int) -> LowPoly:
-    """Simplify at natural proportions, and return the result in the canonical cube."""
-    mesh = database.mesh(model_index)
-    extent = np.asarray(database.models[model_index].extent_m)
-    metric = simplify(mesh.vertices * extent, mesh.faces, triangles)
-    vertices = np.clip(metric.vertices / extent, -0.5, 0.5)
-    normals = metric.normals * extent  # inverse transpose of the division above
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    return LowPoly(vertices, normals, metric.faces, metric.error)
+@dataclass(frozen=True)
+class _Job:
+    name: str
+    model: str
+    mesh: CanonicalMesh
+    extent: FloatArray
+    tolerance: Tolerance
 
 
-def _skeleton(database: ShapeDB) -> dict[str, Any]:
+def _pack(job: _Job) -> PackedExemplar:
+    """Simplify at natural proportions, round in the canonical cube, and measure the outcome."""
+    metric = np.asarray(job.mesh.vertices, float) * job.extent
+    faces = np.asarray(job.mesh.faces, np.int64)
+    found = simplify_within(metric, faces, job.tolerance)
+    packed = quantise(
+        np.clip(found.vertices / job.extent, -0.5, 0.5),
+        unit(found.normals * job.extent),  # inverse transpose of the division
+        found.faces,
+    )
+    reference = Reference(*weld(metric, faces), samples=20000)
+    error = reference.error(
+        packed.vertices() * job.extent,
+        unit(packed.normals / job.extent),
+        packed.faces.astype(np.int64),
+    )
+    return PackedExemplar(job.name, job.model, packed, error)
+
+
+def _asset(database: ShapeDB) -> dict[str, Any]:
     shipped = [database.models[i] for i in database.exemplar_model]
     credits = sorted({f"{m.source} ({m.licence})" for m in shipped})
     return {
-        "asset": {
-            "version": "2.0",
-            "generator": "points2objects export_pack",
-            "copyright": "; ".join(credits),
-            "extras": {
-                "points2objects": {
-                    "schema": SCHEMA_VERSION,
-                    "shapedb_digest": database.digest,
-                    "classes": list(database.classes),
-                    "exemplars_per_class": database.exemplars_per_class,
-                }
-            },
-        },
-        "extensionsUsed": ["KHR_mesh_quantization"],
-        "extensionsRequired": ["KHR_mesh_quantization"],
-        "scene": 0,
-        "scenes": [{"nodes": []}],
-        "nodes": [],
-        "meshes": [],
-        "materials": [
-            {
-                "name": name,
-                "pbrMetallicRoughness": {
-                    "baseColorFactor": [*CLASS_COLORS[i % len(CLASS_COLORS)], 1.0],
-                    "metallicFactor": 0.0,
-                    "roughnessFactor": 0.7,
-                },
-                "doubleSided": True,
+        "copyright": "; ".join(credits),
+        "extras": {
+            "points2objects": {
+                "schema": SCHEMA_VERSION,
+                "shapedb_digest": database.digest,
+                "classes": list(database.classes),
+                "exemplars_per_class": database.exemplars_per_class,
             }
-            for i, name in enumerate(database.classes)
-        ],
-        "accessors": [],
-        "bufferViews": [],
-    }
-
-
-def _add(glb: _Glb, database: ShapeDB, exemplar_id: int, mesh: LowPoly) -> None:
-    class_id, index = divmod(exemplar_id, database.exemplars_per_class)
-    model = database.models[int(database.exemplar_model[exemplar_id])]
-    name = exemplar_name(database, exemplar_id)
-    positions = np.round(mesh.vertices * 2 * 32767).astype("<i2")
-    normals = np.round(mesh.normals * 127).astype("i1")
-    wide = len(positions) > 65535
-    indices = mesh.faces.ravel().astype("<u4" if wide else "<u2")
-    primitive = {
-        "attributes": {
-            "POSITION": glb.accessor(positions, _SHORT, _VERTICES, normalized=True),
-            "NORMAL": glb.accessor(normals, _BYTE, _VERTICES, normalized=True),
         },
-        "indices": glb.accessor(indices, _UINT if wide else _USHORT, _INDICES),
-        "material": class_id,
     }
-    node = len(glb.json["nodes"])
-    glb.json["scenes"][0]["nodes"].append(node)
-    glb.json["nodes"].append(
+
+
+def _extras(database: ShapeDB, exemplar_id: int) -> dict[str, Any]:
+    model = database.models[int(database.exemplar_model[exemplar_id])]
+    return {
+        "class": model.class_name,
+        "index": exemplar_id % database.exemplars_per_class,
+        "exemplar_id": exemplar_id,
+        "model": model.id,
+        "source": model.source,
+        "licence": model.licence,
+        "attribution": model.attribution,
+    }
+
+
+def _materials(database: ShapeDB) -> list[dict[str, Any]]:
+    return [
         {
             "name": name,
-            "mesh": node,
-            "scale": [0.5, 0.5, 0.5],
-            "extras": {
-                "class": model.class_name,
-                "index": index,
-                "exemplar_id": exemplar_id,
-                "model": model.id,
-                "source": model.source,
-                "licence": model.licence,
-                "attribution": model.attribution,
+            "pbrMetallicRoughness": {
+                "baseColorFactor": [*CLASS_COLORS[i % len(CLASS_COLORS)], 1.0],
+                "metallicFactor": 0.0,
+                "roughnessFactor": 0.7,
             },
+            "doubleSided": True,
         }
-    )
-    glb.json["meshes"].append({"name": name, "primitives": [primitive]})
+        for i, name in enumerate(database.classes)
+    ]

@@ -1,15 +1,17 @@
-"""Reduce a mesh to a few hundred triangles, and give it normals with hard edges."""
+"""Reduce a mesh to the fewest triangles that still look and measure like it."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from p2o_shapedb.canonical import sample_surface
+from p2o_shapedb.normals import crease_normals, fitted_normals
+from p2o_shapedb.refit import refit
+from p2o_shapedb.surface_error import Reference, SurfaceError, Tolerance, project
 from points2objects.errors import InputError
 from points2objects.geometry import FloatArray, IntArray
 
-CREASE_DEG = 40.0
-"""Edges sharper than this stay hard."""
+_STEP = 1.15
+"""Ratio of neighbouring triangle counts that the search distinguishes."""
 
 
 @dataclass(frozen=True)
@@ -20,68 +22,55 @@ class LowPoly:
         vertices: (v, 3), in the space of the input.
         normals: (v, 3), unit.
         faces: (f, 3).
-        error: Mean distance between the two surfaces, in diagonals of the bounding box.
+        error: How far it is from the input.
     """
 
     vertices: FloatArray
     normals: FloatArray
     faces: IntArray
-    error: float
+    error: SurfaceError
 
 
-def simplify(vertices: FloatArray, faces: IntArray, triangles: int) -> LowPoly:
-    """Reduce a mesh to at most so many triangles and compute normals.
+def simplify_within(vertices: FloatArray, faces: IntArray, tolerance: Tolerance) -> LowPoly:
+    """Find the smallest mesh within a tolerance, or the best one of `tolerance.triangles`.
 
     Args:
         vertices: (v, 3), at natural proportions: distances count the same along all axes.
         faces: (f, 3).
-        triangles: Most triangles to keep.
+        tolerance: How far it may be from the input.
+
+    Raises:
+        InputError: Nothing is left within `tolerance.triangles`.
+    """
+    reference = Reference(*weld(vertices, faces))
+    most = min(tolerance.triangles, len(reference.faces))
+    steps = max(int(np.ceil(np.log(most / 12) / np.log(_STEP))), 0)
+    budgets = [round(most / _STEP**step) for step in range(steps, 0, -1)]
+    best: LowPoly | None = None
+    low, high = 0, len(budgets)
+    while low < high:
+        middle = (low + high) // 2
+        found = _reduced(reference, budgets[middle])
+        if found is not None and tolerance.accepts(found.error):
+            best, high = found, middle
+        else:
+            low = middle + 1
+    return best or simplify(reference, most)
+
+
+def simplify(reference: Reference, triangles: int) -> LowPoly:
+    """Reduce a mesh to at most so many triangles, with vertices and normals fitted to it.
 
     Raises:
         InputError: Nothing is left within the budget.
     """
-    vertices, faces = weld(vertices, faces)
-    reference = sample_surface(vertices, faces, 2000, np.random.default_rng(0))
-    found = []
-    for left in _decimated(vertices, faces, triangles):
-        points, corners = weld(vertices, left)
-        if 4 <= len(corners) <= triangles:
-            found.append((_distance(reference, points, corners), points, corners))
-    if not found:
+    found = _reduced(reference, triangles)
+    if found is None:
         raise InputError(
-            f"a mesh of {len(faces)} triangles cannot be reduced to {triangles}; raise --triangles"
+            f"a mesh of {len(reference.faces)} triangles cannot be reduced to {triangles}; "
+            "raise --triangles"
         )
-    error, points, corners = min(found, key=lambda one: one[0])
-    diagonal = float(np.linalg.norm(np.ptp(vertices, axis=0)))
-    return LowPoly(*with_normals(points, corners), error / diagonal)
-
-
-def _decimated(vertices: FloatArray, faces: IntArray, triangles: int) -> list[IntArray]:
-    """Return ways to meet the budget, each the faces left over the same vertices.
-
-    Collapsing edges does it, unless a mesh has many small pieces; then pieces are pruned, or
-    vertices are clustered regardless of how they connect.
-    """
-    import meshoptimizer
-
-    if len(faces) <= triangles:
-        return [faces]
-    indices = np.ascontiguousarray(faces.ravel(), np.uint32)
-    points = np.ascontiguousarray(vertices, np.float32)
-    budget = (len(indices), len(points), 12, 3 * triangles, 1.0)
-
-    def result(count: int) -> IntArray:
-        return left[:count].reshape(-1, 3).astype(np.int64)
-
-    left = np.zeros_like(indices)
-    collapsed = result(meshoptimizer.simplify(left, indices, points, *budget))
-    if len(collapsed) <= triangles:
-        return [collapsed]
-    prune = meshoptimizer.SIMPLIFY_PRUNE
-    return [
-        result(meshoptimizer.simplify(left, indices, points, *budget, prune)),
-        result(meshoptimizer.simplify_sloppy(left, indices, points, *budget)),
-    ]
+    return found
 
 
 def weld(vertices: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray]:
@@ -98,35 +87,54 @@ def weld(vertices: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray]:
     return vertices[used], corners.reshape(-1, 3)
 
 
-def with_normals(vertices: FloatArray, faces: IntArray) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Split vertices along creases and return vertices, unit normals and faces.
+def _reduced(reference: Reference, triangles: int) -> LowPoly | None:
+    """Return the best of the ways to meet the budget; None when none does."""
+    if len(reference.faces) <= triangles:
+        shaded = crease_normals(reference.vertices, reference.faces)
+        return LowPoly(*shaded, reference.error(*shaded))
+    found = []
+    for left in _decimated(reference.vertices, reference.faces, triangles):
+        points, corners = weld(reference.vertices, left)
+        if 4 <= len(corners) <= triangles:
+            found.append(_fitted(reference, points, corners))
+    return min(found, key=lambda one: one.error.mean) if found else None
 
-    A corner's normal is the area-weighted mean over those triangles at its vertex that are within
-    `CREASE_DEG` of its own; corners that agree share a vertex again.
+
+def _fitted(reference: Reference, vertices: FloatArray, faces: IntArray) -> LowPoly:
+    """Fit the vertices and normals of a decimated mesh to the reference."""
+    samples = reference.sample(seed=0)
+    low, high = reference.vertices.min(axis=0), reference.vertices.max(axis=0)
+    moved = np.clip(refit(vertices, faces, samples), low, high)
+    # The box is what gets placed in a scene, so the mesh must fill it to the edge.
+    moved_low, moved_high = moved.min(axis=0), moved.max(axis=0)
+    scale = (high - low) / np.maximum(moved_high - moved_low, 1e-12)
+    moved = np.clip((moved - moved_low) * scale + low, low, high)
+    fall = project(samples.points, moved, faces)
+    shaded = fitted_normals(moved, faces, fall.face, fall.weights, samples.normals)
+    return LowPoly(*shaded, reference.error(*shaded))
+
+
+def _decimated(vertices: FloatArray, faces: IntArray, triangles: int) -> list[IntArray]:
+    """Return ways to meet the budget, each the faces left over the same vertices.
+
+    Collapsing edges does it, unless a mesh has many small pieces; then pieces are pruned, or
+    vertices are clustered regardless of how they connect.
     """
-    a, b, c = (vertices[faces[:, i]] for i in range(3))
-    weighted = np.cross(b - a, c - a)
-    unit = weighted / np.maximum(np.linalg.norm(weighted, axis=1, keepdims=True), 1e-30)
-    corner_vertex = faces.ravel()
-    order = np.argsort(corner_vertex, kind="stable")
-    starts = np.searchsorted(corner_vertex[order], np.arange(len(vertices) + 1))
-    normals = np.zeros((len(corner_vertex), 3))
-    limit = np.cos(np.radians(CREASE_DEG))
-    for vertex in range(len(vertices)):
-        corners = order[starts[vertex] : starts[vertex + 1]]
-        around = corners // 3
-        alike = unit[around] @ unit[around].T >= limit
-        normals[corners] = alike @ weighted[around]
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-30)
-    keys = np.concatenate([corner_vertex[:, None], np.round(normals * 127).astype(int)], axis=1)
-    _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    return vertices[corner_vertex[first]], normals[first], inverse.reshape(-1, 3)
+    import meshoptimizer
 
+    indices = np.ascontiguousarray(faces.ravel(), np.uint32)
+    points = np.ascontiguousarray(vertices, np.float32)
+    budget = (len(indices), len(points), 12, 3 * triangles, 1.0)
 
-def _distance(reference: FloatArray, vertices: FloatArray, faces: IntArray) -> float:
-    """Return the mean distance of points, (n, 3), to a mesh."""
-    import igl
+    def result(count: int) -> IntArray:
+        return left[:count].reshape(-1, 3).astype(np.int64)
 
-    corners = np.ascontiguousarray(faces, np.int64)
-    squared = igl.point_mesh_squared_distance(reference, np.asarray(vertices, float), corners)[0]
-    return float(np.sqrt(np.maximum(np.asarray(squared), 0.0)).mean())
+    left = np.zeros_like(indices)
+    collapsed = result(meshoptimizer.simplify(left, indices, points, *budget))
+    if len(collapsed) <= triangles:
+        return [collapsed]
+    prune = meshoptimizer.SIMPLIFY_PRUNE
+    return [
+        result(meshoptimizer.simplify(left, indices, points, *budget, prune)),
+        result(meshoptimizer.simplify_sloppy(left, indices, points, *budget)),
+    ]
