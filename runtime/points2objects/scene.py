@@ -14,6 +14,7 @@ from points2objects.errors import InputError, check_shape
 from points2objects.files import write_file
 from points2objects.geometry import Box9DoF, FloatArray, IntArray, quaternion, transform_points
 from points2objects.glb import Instance, Mesh, encode_glb
+from points2objects.usdz import encode_usdz
 
 SCENE_SCHEMA = 1
 UNTRACKED = -1
@@ -151,32 +152,51 @@ class Scene:
         """
         write_file(Path(path), self.to_glb())
 
+    def save_usdz(self, path: Path | str) -> None:
+        """Write the scene as USDZ for AR Quick Look; needs `pip install 'points2objects[usd]'`.
+
+        Raises:
+            InputError: The scene was made without exemplars, the `usd` extra is not installed, or
+                the file cannot be written.
+        """
+        write_file(Path(path), encode_usdz(self._instances(), self._extras(), self._credits()))
+
     def to_glb(self) -> bytes:
         """Return what `save_glb` writes."""
-        used = [self._exemplar(index) for index in range(len(self))]
-        quaternions = quaternion(self.detections.boxes.rotation)
-        instances = [
+        return encode_glb(self._instances(), self._extras(), self._credits())
+
+    def _instances(self) -> list[Instance]:
+        """Return the placed exemplar of each object."""
+        boxes = self.detections.boxes
+        quaternions = quaternion(boxes.rotation)
+        return [
             Instance(
-                used[index],
-                self.detections.boxes.translation[index],
+                self._exemplar(index),
+                boxes.translation[index],
                 quaternions[index],
-                self.detections.boxes.scale[index],
+                boxes.scale[index],
                 name,
-                self._glb_extras(index, used[index]),
+                self._object_extras(index),
             )
             for index, name in enumerate(self.names())
         ]
-        owners = dict.fromkeys(
-            str(mesh.extras.get("attribution") or mesh.extras.get("source", "")) for mesh in used
-        )
-        extras = {
+
+    def _extras(self) -> dict[str, Any]:
+        return {
             "points2objects": {
                 "schema": SCENE_SCHEMA,
                 "timestamp_ns": self.timestamp_ns,
                 "unit": "metre" if self.metric else "camera height",
             }
         }
-        return encode_glb(instances, extras, "; ".join(owner for owner in owners if owner))
+
+    def _credits(self) -> str:
+        """Return who made the meshes, each once."""
+        used = [self._exemplar(index) for index in range(len(self))]
+        owners = dict.fromkeys(
+            str(mesh.extras.get("attribution") or mesh.extras.get("source", "")) for mesh in used
+        )
+        return "; ".join(owner for owner in owners if owner)
 
     def _exemplar(self, index: int) -> Mesh:
         exemplar_id = int(self.detections.exemplar_id[index])
@@ -206,7 +226,8 @@ class Scene:
             "scale": boxes.scale[index].tolist(),
         }
 
-    def _glb_extras(self, index: int, exemplar: Mesh) -> dict[str, Any]:
+    def _object_extras(self, index: int) -> dict[str, Any]:
+        exemplar = self._exemplar(index)
         provenance = ("model", "source", "licence", "attribution")
         return {
             "class": self.labels[index],
