@@ -109,6 +109,8 @@ class PackConfig:
     """Mean distance from the model that simplification may reach, % of the box's diagonal."""
     tail_error: float = 0.8
     """The same for the 99.9th percentile of the distance."""
+    worst_error: float = 2.0
+    """The same for the largest distance, which thin legs decide."""
     normal_error: float = 7.0
     """Mean angle between shading and the model's that it may reach, degrees."""
     triangles: int = 1500
@@ -127,13 +129,18 @@ class PackConfig:
         _at_least("--workers", self.workers, 0)
         _positive("--mean-error", self.mean_error)
         _positive("--tail-error", self.tail_error)
+        _positive("--worst-error", self.worst_error)
         _positive("--normal-error", self.normal_error)
 
     @property
     def options(self) -> PackOptions:
         """What `write_pack` needs of it."""
         tolerance = Tolerance(
-            self.mean_error / 100, self.tail_error / 100, self.normal_error, self.triangles
+            self.mean_error / 100,
+            self.tail_error / 100,
+            self.worst_error / 100,
+            self.normal_error,
+            self.triangles,
         )
         return PackOptions(tolerance, self.compression, self.workers)
 

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 
-LIMIT = Tolerance(mean=0.005, tail=0.02, normal_deg=30.0)
+LIMIT = Tolerance(mean=0.005, tail=0.02, worst=0.1, normal_deg=30.0)
 """An exemplar that is further than this from its model is worth a warning."""
 
 CLASS_COLORS = (

@@ -203,7 +203,7 @@ def _octahedral(normals: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
     below = (1 - np.abs(y)) * np.where(x < 0, -1, 1), (1 - np.abs(x)) * np.where(y < 0, -1, 1)
     x, y = np.where(z < 0, below[0], x), np.where(z < 0, below[1], y)
     one = np.ones_like(x)
-    return np.rint(127 * np.stack([x, y, one, 0 * one], axis=1)).astype(np.int8)
+    return np.asarray(np.rint(127 * np.stack([x, y, one, 0 * one], axis=1)), np.int8)
 
 
 def _view(array: _Array, buffer: int, offset: int) -> dict[str, Any]:

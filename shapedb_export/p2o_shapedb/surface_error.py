@@ -35,17 +35,19 @@ class Tolerance:
     Attributes:
         mean: Largest `SurfaceError.mean`.
         tail: Largest `SurfaceError.tail`.
+        worst: Largest `SurfaceError.worst`: legs too thin to count in the tail must stay too.
         normal_deg: Largest `SurfaceError.normal_deg`.
         triangles: Most triangles, whatever the error.
     """
 
     mean: float = 0.0012
     tail: float = 0.008
+    worst: float = 0.02
     normal_deg: float = 7.0
     triangles: int = 1500
 
     def __post_init__(self) -> None:
-        bounds = (self.mean, self.tail, self.normal_deg)
+        bounds = (self.mean, self.tail, self.worst, self.normal_deg)
         if min(bounds) <= 0 or self.triangles < 12:
             raise InputError(
                 f"tolerance: the bounds must be positive and triangles at least 12, got {bounds} "
@@ -57,6 +59,7 @@ class Tolerance:
         return (
             error.mean <= self.mean
             and error.tail <= self.tail
+            and error.worst <= self.worst
             and error.normal_deg <= self.normal_deg
         )
 

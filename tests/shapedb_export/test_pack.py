@@ -1,6 +1,5 @@
 import io
 import json
-import os
 import shutil
 import struct
 import subprocess
@@ -31,8 +30,7 @@ from points2objects.glb import decode_glb
 
 trimesh: Any = trimesh_typed  # half of its own annotations are missing
 
-COARSE = PackOptions(Tolerance(mean=0.003, tail=0.02, normal_deg=15, triangles=400), workers=0)
-VIEWER = Path(__file__).parents[1] / "viewer" / "three_viewer.cjs"
+COARSE = PackOptions(Tolerance(0.003, 0.02, worst=0.1, normal_deg=15, triangles=400), workers=0)
 
 
 @pytest.fixture(scope="module")
@@ -278,26 +276,6 @@ def test_the_khronos_validator_finds_no_fault(kind: str, pack: Path, compressed:
     assert (issues["numErrors"], issues["numWarnings"]) == (0, 0), issues["messages"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["none", "meshopt"])
-def test_three_js_draws_every_exemplar(
-    kind: str, pack: Path, compressed: Path, report: PackReport, tmp_path: Path
-) -> None:
-    if not (
-        os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    ):
-        pytest.skip("Chromium is not installed")
-    path = pack if kind == "none" else compressed
-    picture = tmp_path / "pack.png"
-    found = json.loads(run_node("playwright-core", VIEWER, path, picture, "grid", "600"))
-    assert found["names"] == [one.name for one in report.exemplars]
-    assert found["triangles"] == sum(len(one.mesh.faces) for one in report.exemplars)
-    assert found["drawn_triangles"] == found["triangles"]
-    assert 0.2 < found["drawn_share"] < 0.7
-    assert found["extras"]["points2objects"]["exemplars_per_class"] == 2
-    assert picture.stat().st_size > 5000
-
-
 def test_a_worker_process_makes_the_same_exemplars(report: PackReport, one_each: ShapeDB) -> None:
     again = pack_exemplars(one_each, PackOptions(COARSE.tolerance, workers=1))
     for one, two in zip(report.exemplars[::2], again, strict=True):
@@ -313,7 +291,7 @@ def test_an_exemplar_that_cannot_be_packed_is_named(one_each: ShapeDB, tmp_path:
         path = mesh_path(tmp_path / "shapedb", one_each.models[model].id)
         path.parent.mkdir(parents=True, exist_ok=True)
         nothing = one_each.models[model].class_name == "mug"
-        faces = np.zeros((0, 3)) if nothing else box.faces
+        faces = np.zeros((0, 3), np.int32) if nothing else np.asarray(box.faces, np.int32)
         CanonicalMesh(box.vertices, faces, np.zeros((8, 3), np.uint8), False).save(path)
     broken = replace(one_each, folder=tmp_path / "shapedb")
     with pytest.raises(InputError, match=r"mug/00 \(mug/.*\) cannot be packed: "):
@@ -336,6 +314,7 @@ def test_indices_have_as_many_digits_as_k_needs(small_build: BuildReport) -> Non
         ({"triangles": 3}, "--triangles must be at least 12, got 3"),
         ({"mean_error": 0.0}, "--mean-error must be positive, got 0"),
         ({"tail_error": -1.0}, "--tail-error must be positive, got -1"),
+        ({"worst_error": 0.0}, "--worst-error must be positive, got 0"),
         ({"normal_error": float("nan")}, "--normal-error must be positive, got nan"),
         ({"workers": -1}, "--workers must be at least 0, got -1"),
     ],

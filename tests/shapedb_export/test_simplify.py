@@ -54,7 +54,7 @@ def test_a_tighter_tolerance_is_met_with_more_triangles() -> None:
     torus = trimesh.creation.torus(1.0, 0.3, 48, 24)
     counts = []
     for mean in (0.004, 0.0015):
-        tolerance = Tolerance(mean=mean, tail=0.05, normal_deg=30, triangles=4000)
+        tolerance = Tolerance(mean=mean, tail=0.05, worst=0.1, normal_deg=30, triangles=4000)
         found = simplify_within(np.array(torus.vertices), np.array(torus.faces), tolerance)
         assert found.error.mean <= mean
         counts.append(len(found.faces))
@@ -63,14 +63,14 @@ def test_a_tighter_tolerance_is_met_with_more_triangles() -> None:
 
 def test_the_tolerance_is_met_with_about_the_fewest_triangles() -> None:
     torus = trimesh.creation.torus(1.0, 0.3, 48, 24)
-    tolerance = Tolerance(mean=0.002, tail=0.05, normal_deg=30, triangles=4000)
+    tolerance = Tolerance(mean=0.002, tail=0.05, worst=0.1, normal_deg=30, triangles=4000)
     found = simplify_within(np.array(torus.vertices), np.array(torus.faces), tolerance)
     assert not tolerance.accepts(simplify(reference(torus), int(len(found.faces) / 1.3)).error)
 
 
 def test_the_most_triangles_bound_what_no_tolerance_can() -> None:
     torus = trimesh.creation.torus(1.0, 0.3, 48, 24)
-    tolerance = Tolerance(mean=1e-6, tail=1e-6, normal_deg=0.01, triangles=150)
+    tolerance = Tolerance(mean=1e-6, tail=1e-6, worst=1e-6, normal_deg=0.01, triangles=150)
     found = simplify_within(np.array(torus.vertices), np.array(torus.faces), tolerance)
     assert 100 < len(found.faces) <= 150
     assert not tolerance.accepts(found.error)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -65,14 +66,16 @@ def test_projection_gives_the_closest_point_of_the_face() -> None:
     np.testing.assert_allclose(found.distance, distance, atol=1e-7)
 
 
-def test_tolerances_are_inclusive_and_positive() -> None:
-    error = SurfaceError(mean=0.001, tail=0.01, worst=0.5, normal_deg=4.0)
-    assert Tolerance(mean=0.001, tail=0.01, normal_deg=4.0).accepts(error)
-    assert not Tolerance(mean=0.0009, tail=0.01, normal_deg=4.0).accepts(error)
-    assert not Tolerance(mean=0.001, tail=0.009, normal_deg=4.0).accepts(error)
-    assert not Tolerance(mean=0.001, tail=0.01, normal_deg=3.0).accepts(error)
+@pytest.mark.parametrize("too_small", ["mean", "tail", "worst", "normal_deg"])
+def test_every_bound_of_a_tolerance_counts_and_is_inclusive(too_small: str) -> None:
+    error = SurfaceError(mean=0.001, tail=0.01, worst=0.05, normal_deg=4.0)
+    exact = Tolerance(mean=0.001, tail=0.01, worst=0.05, normal_deg=4.0)
+    assert exact.accepts(error)
+    below: dict[str, Any] = {too_small: 0.99 * getattr(exact, too_small)}
+    assert not replace(exact, **below).accepts(error)
+    zero: dict[str, Any] = {too_small: 0.0}
     with pytest.raises(InputError, match="must be positive"):
-        Tolerance(mean=0.0)
+        replace(exact, **zero)
 
 
 def test_hard_edges_stay_hard_and_smooth_ones_share_vertices() -> None:
