@@ -93,8 +93,12 @@ class Cache:
 
     def sdf(self, key: str) -> FloatArray:
         """Read the signed distances of a record, (32, 32, 32)."""
-        grid: FloatArray = np.load(self.folder(key) / _SDF, allow_pickle=False)
+        grid: FloatArray = np.load(self.sdf_file(key), allow_pickle=False)
         return grid
+
+    def sdf_file(self, key: str) -> Path:
+        """Return the file of a record's signed distances."""
+        return self.folder(key) / _SDF
 
     def mesh_file(self, key: str) -> Path:
         """Return the file of a record's mesh."""

@@ -65,6 +65,7 @@ def _solids(made: dict[int, Made], cache: Cache, config: BuildConfig) -> dict[in
     tasks = {
         i: SolidTask(
             mesh=cache.mesh_file(item.key),
+            sdf=cache.sdf_file(item.key),
             method=item.facts.method,
             out=cache.folder(item.key) / f"solid-{SOLID_SIZE}.npz",
         )

@@ -5,7 +5,7 @@ import pytest
 
 from p2o_shapedb.cluster import ClassClusters, ClusterOptions, cluster_class
 from p2o_shapedb.database import CanonicalMesh, common_symmetry
-from p2o_shapedb.oracle import SOLID_SIZE, SolidTask, make_solid, overlap, read_solid
+from p2o_shapedb.oracle import SOLID_SIZE, SolidTask, enlarged, make_solid, overlap, read_solid
 from p2o_shapedb.quality import measure_clusters, silhouette
 
 
@@ -58,13 +58,32 @@ def test_overlap_of_boxes_is_their_volumes_ratio(tmp_path: Path) -> None:
     solids = []
     for name, x in (("whole", 0.5), ("half", 0.0)):
         box_mesh(x).save(tmp_path / f"{name}.npz")
-        make_solid(SolidTask(tmp_path / f"{name}.npz", "winding", tmp_path / f"{name}.solid.npz"))
-        solids.append(read_solid(tmp_path / f"{name}.solid.npz"))
+        out = tmp_path / f"{name}.solid.npz"
+        make_solid(SolidTask(tmp_path / f"{name}.npz", tmp_path / "none.npy", "winding", out))
+        solids.append(read_solid(out))
     whole, half = solids
     assert int(np.unpackbits(whole).sum()) == SOLID_SIZE**3
     assert overlap(whole, half) == pytest.approx(0.5)
     assert overlap(half, half) == 1.0
     assert overlap(np.zeros_like(half), np.zeros_like(half)) == 0.0
+
+
+def test_an_open_meshs_solid_is_read_from_its_distances(tmp_path: Path) -> None:
+    ticks = (np.arange(32) + 0.5) / 32 - 0.5
+    x, y, z = np.meshgrid(ticks, ticks, ticks, indexing="ij")
+    np.save(tmp_path / "ball.npy", (np.sqrt(x**2 + y**2 + z**2) - 0.4).astype(np.float32))
+    out = tmp_path / "ball.npz"
+    make_solid(SolidTask(tmp_path / "none.npz", tmp_path / "ball.npy", "fill", out))
+    volume = np.unpackbits(read_solid(out)).mean()
+    assert volume == pytest.approx(4 / 3 * np.pi * 0.4**3, rel=0.01)
+
+
+def test_enlarging_keeps_linear_functions() -> None:
+    ticks, fine = (np.arange(4) + 0.5) / 4, (np.arange(12) + 0.5) / 12
+    grid = ticks[:, None, None] + 2 * ticks[:, None] - 3 * ticks
+    want = fine[:, None, None] + 2 * fine[:, None] - 3 * fine
+    inner = (slice(2, -2),) * 3
+    np.testing.assert_allclose(enlarged(grid, 12)[inner], want[inner], atol=1e-12)
 
 
 @pytest.mark.parametrize(
