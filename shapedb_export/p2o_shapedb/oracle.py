@@ -7,16 +7,12 @@ import numpy as np
 
 from p2o_shapedb.command import atomic_path
 from p2o_shapedb.database import CanonicalMesh
-from p2o_shapedb.sdf import inside_by_columns, inside_by_flood
+from p2o_shapedb.sdf import inside_by_method
 from points2objects.geometry import ByteArray, FloatArray
 
 SOLID_SIZE = 128
 """Cells per side of the grid that overlaps are counted on (paper, sec. 4)."""
 
-_INSIDE = {
-    "winding": inside_by_columns,
-    "shell": inside_by_flood,
-}
 _BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1)
 
 
@@ -44,9 +40,7 @@ def make_solid(task: SolidTask) -> None:
         inside = enlarged(np.load(task.sdf, allow_pickle=False), SOLID_SIZE) < 0
     else:
         mesh = CanonicalMesh.load(task.mesh)
-        inside = _INSIDE[task.method](
-            np.asarray(mesh.vertices, float), np.asarray(mesh.faces, np.int64), SOLID_SIZE
-        )
+        inside = inside_by_method(task.method, mesh.vertices, mesh.faces, SOLID_SIZE)
     with atomic_path(task.out, overwrite=True) as path, path.open("wb") as file:
         np.savez_compressed(file, inside=np.packbits(inside))
 

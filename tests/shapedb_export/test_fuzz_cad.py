@@ -295,6 +295,7 @@ def test_a_build_over_damaged_files_ends_and_names_each(mutants: Path, tmp_path:
             classes=("chair",),
             exemplars_per_class=2,
             workers=2,
+            oracle_models=0,
         )
     )
     built = [m for m in report.database.models if m.source != "points2objects procedural"]
