@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ["README.md", "docs/architecture.md", "docs/method.md", "docs/results.md"]
+DOCUMENTS = [
+    "README.md",
+    "docs/architecture.md",
+    "docs/method.md",
+    "docs/results.md",
+    "docs/shape-database.md",
+]
 TARGETS = ["demo", "test", "pipeline", "bench", "lint", "clean"]
 SCRIPT = re.compile(r"\b(?:shapedb_export|train|convert|demo|tests/benchmarks)/\w+\.py\b")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
