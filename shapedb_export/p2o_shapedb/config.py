@@ -46,7 +46,7 @@ class BuildConfig:
     """Which models may become exemplars: those whose licence allows shipping, or any."""
     exact_clusters: int = 3000
     """Cluster a class of up to this many models in memory, a larger one in mini-batches."""
-    oracle_models: int = 60
+    oracle_models: int = 30
     """Models per class whose overlap with their exemplar is measured; 0 for none."""
     val_share: float = 0.15
     """Share of the models held out for validation; clusters and exemplars never see them."""
