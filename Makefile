@@ -57,7 +57,7 @@ lint: .venv/full.stamp
 # The whole chain in small, each step a command of the README. Its model is a smoke test, not a good one.
 pipeline: renderer
 	rm -rf $(BUILD)
-	$(BIN)/python shapedb_export/build_db.py --procedural 12 --exemplars-per-class 5 --out $(BUILD)/shapedb
+	$(BIN)/python shapedb_export/build_db.py --procedural 12 --exemplars-per-class 5 --oracle-models 4 --out $(BUILD)/shapedb
 	$(BIN)/python shapedb_export/export_pack.py $(BUILD)/shapedb --out $(BUILD)/exemplars.glb
 	$(BIN)/python train/make_dataset.py --shapedb $(BUILD)/shapedb --train 400 --val 60 --quality fast --out $(BUILD)/dataset
 	$(BIN)/python train/run.py --preset smoke --shapedb $(BUILD)/shapedb --dataset $(BUILD)/dataset --out $(BUILD)/run

@@ -11,12 +11,14 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
     "README.md",
     "docs/architecture.md",
+    "docs/exemplar-pack.md",
     "docs/method.md",
     "docs/results.md",
     "docs/shape-database.md",
+    "docs/shape-loading.md",
 ]
 TARGETS = ["demo", "test", "pipeline", "bench", "lint", "clean"]
-SCRIPT = re.compile(r"\b(?:shapedb_export|train|convert|demo|tests/benchmarks)/\w+\.py\b")
+SCRIPT = re.compile(r"(?<![\w/])(?:shapedb_export|train|convert|demo|tests/benchmarks)/\w+\.py\b")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 
 

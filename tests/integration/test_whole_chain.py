@@ -38,7 +38,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shapedb = made(
         "shapedb_export/build_db.py",
         folder / "shapedb",
-        *("--procedural", 4, "--exemplars-per-class", 2),
+        *("--procedural", 4, "--exemplars-per-class", 2, "--oracle-models", 0),
     )
     made("shapedb_export/export_pack.py", folder / "exemplars.glb", shapedb)
     dataset = made(
@@ -60,7 +60,7 @@ def other_shapedb(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made(
         "shapedb_export/build_db.py",
         tmp_path_factory.mktemp("other") / "shapedb",
-        *("--procedural", 4, "--exemplars-per-class", 2, "--seed", 1),
+        *("--procedural", 4, "--exemplars-per-class", 2, "--oracle-models", 0, "--seed", 1),
     )
 
 
