@@ -12,8 +12,8 @@ from points2objects.geometry import FloatArray, IntArray
 BoolArray = npt.NDArray[np.bool_]
 
 _AXES = ((1, 2, 0), (2, 0, 1), (0, 1, 2))
-_CROSSINGS_AT_ONCE = 1_000_000
-"""Pairs of triangle and column in memory; large triangles have thousands of columns each."""
+_ROWS_AT_ONCE = 1_000_000
+"""Rows in memory, as pairs of triangle and column; large triangles have thousands each."""
 
 
 def cell_centers(size: int) -> FloatArray:
@@ -61,7 +61,7 @@ def column_winding(vertices: FloatArray, faces: IntArray, size: int, axis: int) 
     span = np.maximum(high - low + 1, 0)
     count = span[:, 0] * span[:, 1]
     steps = np.zeros(size * size * (size + 1), np.int32)
-    for some in _groups(count):
+    for some in runs(count):
         where, sign = _crossings(corners[some], low[some], span[some], count[some], size)
         # A face that looks up the column ends the inside, one that looks down begins it.
         np.subtract.at(steps, where, sign)
@@ -71,12 +71,16 @@ def column_winding(vertices: FloatArray, faces: IntArray, size: int, axis: int) 
     return np.moveaxis(winding, (0, 1, 2), order)
 
 
-def _groups(count: IntArray) -> list[IntArray]:
-    """Split the triangles that reach a column into runs of a bounded number of pairs."""
+def runs(count: IntArray) -> list[IntArray]:
+    """Split triangles into runs that need a bounded number of rows together.
+
+    Args:
+        count: Rows that each triangle needs, (f,); those that need none are left out.
+    """
     reaching = np.flatnonzero(count)
     if not len(reaching):
         return []
-    run = (np.cumsum(count[reaching]) - count[reaching]) // _CROSSINGS_AT_ONCE
+    run = (np.cumsum(count[reaching]) - count[reaching]) // _ROWS_AT_ONCE
     return np.split(reaching, np.flatnonzero(np.diff(run)) + 1)
 
 
