@@ -156,7 +156,8 @@ class _Reader:
         faces = self._faces(primitive, mode, len(position))
         self._triangles_left -= len(faces)
         colors = self._colors(primitive, attributes, len(position))
-        return MeshPart(np.asarray(position, float), faces, colors)
+        with np.errstate(invalid="ignore"):  # some NaN count as invalid when cast
+            return MeshPart(np.asarray(position, float), faces, colors)
 
     def _faces(self, primitive: Record, mode: int, vertex_count: int) -> IntArray:
         most = 3 * self._triangles_left if mode == _TRIANGLES else self._triangles_left + 2

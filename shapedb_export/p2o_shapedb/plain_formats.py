@@ -46,9 +46,10 @@ def read_plain(path: Path, limits: LoadLimits) -> MeshFile:
     level = library.level
     library.setLevel(logging.CRITICAL)
     try:
-        loaded = trimesh.load(
-            trimesh.util.wrap_as_stream(data), file_type=kind, resolver=resolver, process=False
-        )
+        with np.errstate(all="ignore"):  # what overflows is refused for it later
+            loaded = trimesh.load(
+                trimesh.util.wrap_as_stream(data), file_type=kind, resolver=resolver, process=False
+            )
     except Exception as error:  # each of trimesh's readers has exceptions of its own
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"cannot read it as a mesh ({reason})") from error

@@ -158,5 +158,5 @@ def _near(mask: BoolArray) -> BoolArray:
     """Mark cells and their neighbours, on a grid with twice the cells per side."""
     from scipy import ndimage
 
-    widened = np.asarray(ndimage.binary_dilation(mask, np.ones((3, 3, 3), bool)))
+    widened = np.asarray(ndimage.binary_dilation(mask, np.ones((3, 3, 3), bool)), bool)
     return widened.repeat(2, axis=0).repeat(2, axis=1).repeat(2, axis=2)

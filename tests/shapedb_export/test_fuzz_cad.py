@@ -268,6 +268,7 @@ def test_damaged_files_are_loaded_or_refused_with_one_line(mutants: Path) -> Non
     started = [line["start"] for line in lines if "start" in line]
     found = [line for line in lines if "file" in line]
     assert run.returncode == 0, f"{started[-1:]}: {run.stderr[-2000:]}"
+    assert not run.stderr, "a warning or traceback beside the line that refuses"
     assert len(found) == COUNT
     assert not [line for line in found if line["outcome"] == "escaped"]
     assert not [line for line in found if line["opened"]], "opened a file outside of its folder"
