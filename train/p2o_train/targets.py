@@ -264,7 +264,7 @@ def _positive_radius(radius: FloatArray, config: LossConfig) -> FloatArray:
     if config.positive_radius == 0:
         return np.zeros(len(radius))
     spread = np.minimum(config.positive_spread * gaussian_sigma(radius), MAX_POSITIVE_RADIUS)
-    return np.maximum(spread, config.positive_radius)
+    return np.asarray(np.maximum(spread, config.positive_radius))
 
 
 def _steps_within(radius: float) -> IntArray:
