@@ -13,11 +13,16 @@ from points2objects.geometry import FloatArray, IntArray
 DECISIVE = 16
 """Cells per side on which it is told whether the winding number is decisive."""
 
+_FLAT = 0.6
+"""Length of a piece's summed area vectors per area above which it is a sheet: half a ball has 0.5,
+a plane 1."""
+
 
 def inside_by_winding_number(vertices: FloatArray, faces: IntArray, size: int) -> BoolArray:
     """Tell which cell centres an open mesh surrounds, (size, size, size).
 
-    Triangles are turned the same way within each connected piece first, and pieces outwards.
+    Triangles are turned the same way within each connected piece first, and pieces outwards;
+    cloth that has both its sides is left out.
     """
     return _winding(vertices, faces, size) > 0.5
 
@@ -68,17 +73,45 @@ def _oriented(vertices: FloatArray, faces: IntArray) -> IntArray:
         & (welded[:, 1] != welded[:, 2])
         & (welded[:, 2] != welded[:, 0])
     )
-    # A sheet that has each face several times counts once: else it weighs more than its holes.
-    single = welded[keep]
-    single = single[np.sort(np.unique(np.sort(single, axis=1), axis=0, return_index=True)[1])]
+    single, two_sided = _once(welded[keep])
     turned, piece = igl.bfs_orient(np.ascontiguousarray(single))
     turned, piece = np.asarray(turned, np.int64), np.asarray(piece).ravel()
+    cloth = _cloth(vertices, turned, piece, two_sided)
+    turned, piece = turned[~cloth], piece[~cloth]
     a, b, c = (vertices[turned[:, i]] for i in range(3))
-    center = np.stack([np.bincount(piece, weights=(a + b + c)[:, i]) for i in range(3)], axis=1) / (
-        3 * np.bincount(piece)[:, None]
-    )
-    shift = center[piece]
+    count = np.maximum(np.bincount(piece), 1)
+    center = np.stack([np.bincount(piece, weights=(a + b + c)[:, i]) for i in range(3)], axis=1)
+    shift = (center / (3 * count[:, None]))[piece]
     volume = np.bincount(
         piece, weights=np.einsum("ij,ij->i", a - shift, np.cross(b - shift, c - shift))
     )
     return np.where((volume < 0)[piece][:, None], turned[:, ::-1], turned)
+
+
+def _once(welded: IntArray) -> tuple[IntArray, BoolArray]:
+    """Keep each face once; also tell which of them are there in both directions.
+
+    A sheet that has its faces several times would weigh more than its openings.
+    """
+    _, first, group = np.unique(
+        np.sort(welded, axis=1), axis=0, return_index=True, return_inverse=True
+    )
+    i, j, k = welded.T
+    up, group = (i - j) * (j - k) * (k - i) > 0, group.ravel()
+    both = (np.bincount(group, weights=up) > 0) & (np.bincount(group, weights=~up) > 0)
+    order = np.argsort(first)
+    return welded[first[order]], np.asarray(both[order])
+
+
+def _cloth(
+    vertices: FloatArray, faces: IntArray, piece: IntArray, two_sided: BoolArray
+) -> BoolArray:
+    """Mark the faces of pieces that are nearly flat and have two sides: they surround nothing."""
+    a, b, c = (vertices[faces[:, i]] for i in range(3))
+    normal = np.cross(b - a, c - a)
+    area = np.linalg.norm(normal, axis=1)
+    total = np.bincount(piece, weights=area)
+    sums = np.stack([np.bincount(piece, weights=normal[:, i]) for i in range(3)], axis=1)
+    flat = np.linalg.norm(sums, axis=1) > _FLAT * total
+    double = np.bincount(piece, weights=area * two_sided) > 0.5 * total
+    return np.asarray((flat & double)[piece])

@@ -24,7 +24,7 @@ from p2o_shapedb.solid_columns import (
 from points2objects.geometry import FloatArray, IntArray
 
 CHECK_SIZE = 64
-"""Cells per side at least on which the three axes are compared."""
+"""Cells per side on which the three axes are compared, so that every size has the same method."""
 
 
 class OpenPolicy(str, Enum):
@@ -100,12 +100,12 @@ def find_solid(vertices: FloatArray, faces: IntArray, policy: OpenPolicy, size: 
     """
     vertices = np.asarray(vertices, float)
     faces = outward(vertices, np.asarray(faces, np.int64))
-    windings = [column_winding(vertices, faces, max(size, CHECK_SIZE), axis) for axis in range(3)]
+    windings = [column_winding(vertices, faces, CHECK_SIZE, axis) for axis in range(3)]
     votes = axis_votes(windings)
     disagreement = float(np.mean((votes == 1) | (votes == 2)))
     tolerable = 2e-3 * max(float((votes >= 2).mean()), 0.05)
     if not _leaks(windings, votes) and disagreement <= tolerable and votes.max() >= 2:
-        inside = votes >= 2 if size >= CHECK_SIZE else inside_by_columns(vertices, faces, size)
+        inside = votes >= 2 if size == CHECK_SIZE else inside_by_columns(vertices, faces, size)
         return Solid(inside, "winding", disagreement)
     if policy is OpenPolicy.FILL or decisive(vertices, faces):
         inside = _METHODS["fill"](vertices, faces, size)

@@ -132,3 +132,17 @@ def test_openings_of_separate_vertices_are_found_once_welded() -> None:
     loose = vertices[faces].reshape(-1, 3)
     welded = weld(loose, np.arange(len(loose)).reshape(-1, 3))
     assert len(CappedMesh.of(loose, welded).caps) == len(CappedMesh.of(vertices, faces).caps)
+
+
+def test_cloth_with_two_sides_is_not_filled_beside_a_frame() -> None:
+    sling = trimesh.creation.cylinder(0.4, 0.8, sections=64)
+    vertices, faces = kept(sling, np.abs(sling.face_normals[:, 2]) < 0.5)
+    low = vertices[faces][:, :, 1].max(axis=1) < -0.2  # hangs through by a fourth of its width
+    cloth = np.concatenate([faces[low], faces[low][:, ::-1]])
+    beam = trimesh.creation.box([0.9, 0.1, 0.1])
+    beam.apply_translation([0, 0.3, 0])
+    both = np.concatenate([vertices, beam.vertices])
+    frame = np.array(beam.faces) + len(vertices)
+    inside = inside_by_winding_number(both, np.concatenate([cloth, frame]), 32)
+    assert (inside == inside_by_winding_number(both, frame, 32)).all()
+    assert inside.any()
