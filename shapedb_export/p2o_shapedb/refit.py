@@ -55,7 +55,7 @@ def refit(vertices: FloatArray, faces: IntArray, samples: Samples, rounds: int =
             + STAY * per_vertex * sparse.eye(size)
             + MOVE_TOGETHER * per_vertex * together
         )
-        step = spsolve(system.tocsc(), matrix.T @ residual[used])
+        step = np.asarray(spsolve(system.tocsc(), matrix.T @ residual[used]))
         vertices = vertices + step.reshape(-1, 3)
     return vertices
 
