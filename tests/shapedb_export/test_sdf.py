@@ -299,6 +299,7 @@ def test_every_method_agrees_on_a_closed_shape(method: str) -> None:
     assert (inside == (want < 0))[np.abs(want) > 0.5 / 64].all()
 
 
+@pytest.mark.slow
 def test_a_soup_of_large_triangles_stays_within_memory() -> None:
     # All pairs of triangle and column at once would take 40 million rows.
     rng = np.random.default_rng(0)
