@@ -55,7 +55,10 @@ class Camera:
         check_shape("world_from_camera", pose, "4 4")
         rigid_part = is_rotation(pose[:3, :3], tolerance=1e-3) and np.isfinite(pose).all()
         if not rigid_part or not np.array_equal(pose[3], [0, 0, 0, 1]):
-            raise InputError("camera: world_from_camera must be rigid (rotation, translation)")
+            raise InputError(
+                "camera: world_from_camera must be rigid (rotation, translation); a matrix stored "
+                "row by row, with the translation in its last row, must be transposed"
+            )
         if not pose[1, 3] > self.support_height:
             raise InputError(
                 f"camera: stands at height {pose[1, 3]:.3f} m, not above the support plane at "
@@ -83,7 +86,9 @@ class Camera:
 
         Image and pose are the landscape sensor's. ARKit's camera axes are OpenGL's.
         """
-        world_from_camera = np.asarray(transform, dtype=float) @ OPENCV_FROM_OPENGL
+        pose = np.asarray(transform, dtype=float)
+        check_shape("transform", pose, "4 4")
+        world_from_camera = pose @ OPENCV_FROM_OPENGL
         return cls(np.asarray(K, dtype=float), width, height, world_from_camera, support_height)
 
     @classmethod

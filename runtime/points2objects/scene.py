@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ class Scene:
     labels: tuple[str, ...]
     track_id: IntArray
     camera: Camera
-    exemplars: Sequence[Mesh] = ()
+    exemplars: Sequence[Mesh] = field(default=(), repr=False)
     timestamp_ns: int = 0
     metric: bool = True
 

@@ -1,6 +1,7 @@
 """List the models to build from: CAD folders, ShapeNetCore, generators, with all corrections."""
 
 import itertools
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,6 +15,8 @@ from p2o_shapedb.overrides import FileOverride, Frame, Overrides, SourceOverride
 from p2o_shapedb.process import Job
 from p2o_shapedb.shapenet import find_shapenet
 from points2objects.errors import InputError
+
+log = logging.getLogger(__name__)
 
 SHAPENET_AXES = Axes(up="y", front="-z")
 
@@ -73,7 +76,18 @@ def _cad(config: BuildConfig, overrides: Overrides) -> Iterator[_Listed]:
     for root in config.cad:
         override = overrides.source(root)
         axes, diagonal_m = _framed(root, override, usual)
-        for file in find_cad(root, config.classes):
+        files = find_cad(root, config.classes)
+        others = sorted({p.name for p in root.iterdir() if p.is_dir()} - set(config.classes))
+        if others:
+            log.info("%s: not in --classes, so not read: %s", root, ", ".join(others))
+        unlicensed = sum(not file.ship for file in files)
+        if unlicensed and config.exemplars == "ship":
+            log.info(
+                "%s: %d of %d files have no licence to ship, so they teach but become no exemplars "
+                "(index.json or --exemplars any changes that)",
+                *(root, unlicensed, len(files)),
+            )
+        for file in files:
             yield _Listed(_known(file, root, override), file.name, axes, diagonal_m)
 
 

@@ -164,7 +164,7 @@ def test_the_run_folder_gives_the_network_back(tmp_path: Path, noise_data: Train
     assert run.config == config
     assert not run.network.training
     names = {path.name.split(".")[0] for path in tmp_path.iterdir()}
-    assert names == {"checkpoint", "best", "config", "spec", "metrics", "events"}
+    assert names == {"checkpoint", "best", "config", "spec", "data", "metrics", "events"}
 
 
 def test_an_empty_split_is_refused(tmp_path: Path, noise_data: TrainingData) -> None:
