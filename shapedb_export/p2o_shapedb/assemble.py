@@ -5,12 +5,14 @@ import hashlib
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from p2o_shapedb.cache import Cache
-from p2o_shapedb.cluster import ClassClusters, ClusterOptions, cluster_class
+from p2o_shapedb.cluster import ClusterOptions, cluster_class
+from p2o_shapedb.cluster_cache import Clustered, ClusterJob, kept_clusters
 from p2o_shapedb.config import BuildConfig
 from p2o_shapedb.database import SDF_SIZE, ModelEntry, ShapeDB
 from p2o_shapedb.process import Facts, Job
@@ -73,9 +75,10 @@ def assemble(config: BuildConfig, made: tuple[Made, ...], cache: Cache) -> Assem
         train = np.array([splits[i] == "train" for i in rows])
         ships = np.array([config.exemplars == "any" or _ships(made[i].job) for i in rows])
         options = ClusterOptions(k, config.seed, class_name, config.exact_clusters)
-        with _grids(cache, [made[i].key for i in rows], config.exact_clusters) as grids:
-            found: ClassClusters = cluster_class(grids, train, ships, options)
-            quality.append(measure_clusters(grids, train, found, config.seed))
+        job = ClusterJob(tuple(made[i].key for i in rows), train, ships, options)
+        clustered = kept_clusters(cache, job, partial(_cluster, cache, job))
+        found = clustered.clusters
+        quality.append(clustered.quality)
         radii.append(soft_radius(found.distances[train]))
         exemplar_model += [int(rows[i]) for i in found.exemplars]
         exemplar_id[rows] = class_id * k + found.nearest
@@ -107,6 +110,12 @@ def assign_splits(jobs: list[Job], config: BuildConfig) -> list[str]:
         if config.val_share and len(rows) > config.exemplars_per_class + 1:
             splits[min(rows, key=lambda i: drawn[i])] = "val"
     return splits
+
+
+def _cluster(cache: Cache, job: ClusterJob) -> Clustered:
+    with _grids(cache, list(job.keys), job.options.exact_up_to) as grids:
+        found = cluster_class(grids, job.train, job.eligible, job.options)
+        return Clustered(found, measure_clusters(grids, job.train, found, job.options.seed))
 
 
 @contextlib.contextmanager
