@@ -1,6 +1,5 @@
 """Keep the clusters of a class: on a second build they would cost more than everything else."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from p2o_shapedb.command import atomic_path
 from p2o_shapedb.pipeline_version import pipeline_version
 from p2o_shapedb.quality import ClusterQuality
 from points2objects.errors import InputError
+from points2objects.files import sha256
 
 _ARRAYS, _QUALITY = "clusters.npz", "quality.json"
 
@@ -52,7 +52,7 @@ class ClusterJob:
         """Return the name under which the result is kept."""
         told = [self.keys, self.train.tolist(), self.eligible.tolist(), asdict(self.options)]
         text = pipeline_version("quality") + json.dumps(told)
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        return sha256(text.encode())[:32]
 
 
 def kept_clusters(cache: Cache, job: ClusterJob, make: Callable[[], Clustered]) -> Clustered:

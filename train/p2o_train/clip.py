@@ -15,7 +15,7 @@ import tyro
 from p2o_train.metrics.box_iou import symmetric_iou
 from p2o_train.metrics.pair_errors import rotation_error_deg
 from points2objects.errors import InputError
-from points2objects.geometry import Box9DoF, FloatArray, rigid
+from points2objects.geometry import Box9DoF, FloatArray, project_to_so3, rigid
 
 FOUND_WITHIN = 0.5
 """A detection this near, in diagonals of the measured box, is a detection of that object."""
@@ -189,9 +189,9 @@ def _read_scenes(path: Path) -> dict[str, dict[str, Any]]:
 
 def _rigid_fit(source: FloatArray, target: FloatArray) -> FloatArray:
     """Return the rigid transform, (4, 4), that carries points (n, 3) best onto others (Kabsch)."""
-    U, _, Vt = np.linalg.svd((source - source.mean(axis=0)).T @ (target - target.mean(axis=0)))
-    rotation = (U @ np.diag([1, 1, np.sign(np.linalg.det(U @ Vt))]) @ Vt).T
-    return rigid(rotation, target.mean(axis=0) - rotation @ source.mean(axis=0))
+    mine, theirs = source.mean(axis=0), target.mean(axis=0)
+    rotation = project_to_so3((target - theirs).T @ (source - mine))
+    return rigid(rotation, theirs - rotation @ mine)
 
 
 def _visible_distance(

@@ -1,7 +1,6 @@
 """Read a dataset that `train/make_dataset.py` made."""
 
 import bisect
-import hashlib
 import itertools
 import json
 import os
@@ -20,6 +19,7 @@ from p2o_train.data.shards import (
     shard_digest,
 )
 from points2objects.errors import InputError
+from points2objects.files import sha256
 
 _REPAIR = (
     f"copy the dataset again, or delete this shard and {MANIFEST} and repeat train/make_dataset.py "
@@ -57,7 +57,7 @@ class RenderedDataset:
         for path, shard in zip(self._paths, shards, strict=True):
             _check_digest(path, shard["sha256"])
         sums = "".join(shard["sha256"] for shard in shards)
-        self.digest = hashlib.sha256(sums.encode()).hexdigest()
+        self.digest = sha256(sums.encode())
         self._ends = list(itertools.accumulate(shard["samples"] for shard in shards))
         self._archives: dict[tuple[int, int], zipfile.ZipFile] = {}
 
