@@ -17,9 +17,12 @@ from p2o_train.losses import (
     l1_loss,
     point_loss,
     rotation_loss,
+    settled_loss,
     soft_shape_loss,
 )
 from p2o_train.symmetry import symmetry_turns
+from points2objects.geometry import Box9DoF
+from points2objects.settle import rest_on_support
 
 
 def rand(*shape: int, seed: int = 0) -> Tensor:
@@ -138,6 +141,63 @@ class TestPoints:
         none = random_boxes(0, 0)
         empty = torch.zeros(0, 3, 3, dtype=torch.double)
         assert point_loss(none, none, empty[:, 0], empty, turns()).shape == (0,)
+
+
+class TestSettled:
+    def standing(self, n: int, seed: int) -> BoxTensors:
+        turn = rotation_about_y(rand(n, seed=seed))
+        scale = 0.3 + 0.2 * rand(n, 3, seed=seed + 1).abs().clamp(max=2)
+        x, z = rand(n, 2, seed=seed + 2).T
+        return BoxTensors(turn, torch.stack([x, scale[:, 1] / 2, z - 3], dim=1), scale)
+
+    def along_the_ray(self, boxes: BoxTensors, factor: float) -> BoxTensors:
+        camera = torch.tensor([0.0, 1.0, 0.0], dtype=torch.double)
+        moved = camera + factor * (boxes.translation - camera)
+        return BoxTensors(boxes.rotation, moved, factor * boxes.scale)
+
+    def test_forgives_what_setting_down_mends(self) -> None:
+        true = self.standing(4, seed=0)
+        assert settled_loss(self.along_the_ray(true, 1.3), true).max() < 1e-6
+
+    def test_measures_the_box_that_the_runtime_places(self) -> None:
+        true, predicted = self.standing(6, seed=0), self.standing(6, seed=5)
+        arrays = (t.numpy() for t in (predicted.rotation, predicted.translation, predicted.scale))
+        placed = rest_on_support(Box9DoF(*arrays))
+        off = np.linalg.norm(placed.translation - true.translation.numpy(), axis=1)
+        sizes = off / true.scale.prod(dim=1).numpy() ** (1 / 3)
+        assert settled_loss(predicted, true).numpy() == pytest.approx(np.log1p(sizes), abs=0.01)
+
+    def test_grows_with_an_error_of_direction_or_of_relative_height(self) -> None:
+        true = self.standing(3, seed=0)
+        raised = BoxTensors(
+            true.rotation, true.translation + torch.tensor([0, 0.05, 0]), true.scale
+        )
+        flat = BoxTensors(
+            true.rotation, true.translation, true.scale * torch.tensor([1.0, 0.8, 1.0])
+        )
+        assert settled_loss(raised, true).min() > 0.02
+        assert settled_loss(flat, true).min() > 0.02
+
+    def test_objects_that_do_not_rest_on_the_plane_have_no_part(self) -> None:
+        true = self.standing(2, seed=0)
+        up = BoxTensors(true.rotation, true.translation + torch.tensor([0, 0.4, 0]), true.scale)
+        assert settled_loss(self.standing(2, seed=5), up).sum() == 0
+
+    def test_passes_gradcheck(self) -> None:
+        true, start = self.standing(3, seed=0), self.standing(3, seed=5)
+
+        def loss(translation: Tensor, scale: Tensor) -> Tensor:
+            return settled_loss(BoxTensors(start.rotation, translation, scale), true)
+
+        assert gradcheck(loss, (start.translation.requires_grad_(), start.scale.requires_grad_()))
+
+    def test_is_finite_for_a_box_as_high_as_the_camera(self) -> None:
+        true = self.standing(1, seed=0)
+        tall = (true.scale * 20).requires_grad_()
+        loss = settled_loss(BoxTensors(true.rotation, true.translation, tall), true).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        assert tall.grad is not None
+        assert torch.isfinite(tall.grad).all()
 
 
 def test_l1_sums_over_channels() -> None:

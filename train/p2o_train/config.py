@@ -46,7 +46,8 @@ class NetworkConfig:
             raise InputError("--network.hourglass-widths needs two levels or more")
 
 
-_LOSS_TERMS = ("key", "points", "scale", "shape", "collision", "offset", "distance", "gravity")
+_LOSS_TERMS = ("key", "points", "scale", "shape", "collision", "offset", "distance", "gravity",
+               "settled")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class LossConfig:
     """RAY only: L1 of the log-distance."""
     gravity: float = 4.0
     """L1 of the gravity head."""
+    settled: float = 3.0
+    """RAY only: how far the box, set down on the support plane, lies from where it should."""
     shape_labels: Literal["soft", "hard"] = "soft"
     """soft: eq. 4-5. hard: eq. 2-3."""
     literal_soft: bool = False

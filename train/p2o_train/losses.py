@@ -14,6 +14,12 @@ FOCAL_ALPHA = 2
 FOCAL_BETA = 4
 RMS_EPS = 1e-2
 """Rounds the tip of the root in `rotation_loss`, object sizes."""
+SETTLED_EPS = 1e-2
+"""The same in `settled_loss`."""
+SETTLED_LEAST_DROP = 0.05
+"""A box that reaches up to the camera's height cannot be set down: this stands for its drop."""
+STANDING_GAP = 0.02
+"""Objects whose lowest corner is nearer to the plane than this rest on it, camera heights."""
 
 
 def focal_loss(logits: Tensor, target: Tensor) -> Tensor:
@@ -97,6 +103,35 @@ def rotation_loss(predicted: Tensor, true: Tensor, moment: Tensor, turns: Tensor
     size = moment.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
     squared = ((A @ moment[:, None]) * A).sum(dim=(-1, -2)).amin(dim=1) / size
     return torch.sqrt(squared + RMS_EPS**2) - RMS_EPS
+
+
+def settled_loss(predicted: BoxTensors, true: BoxTensors) -> Tensor:
+    """Return how far boxes that were set down lie from the truth, log(1 + sizes), (n,).
+
+    The runtime moves a box along its ray until it rests on the support plane
+    (`points2objects.settle.rest_on_support`), so what places it is its direction and its relative
+    height, and their errors may cancel or add. Here they learn that together. Beyond an object's
+    size an error is only ever a miss: the logarithm stops it from outweighing the rest. Objects
+    that do not rest on the plane have no part in it.
+
+    Args:
+        predicted: n boxes, level frame.
+        true: n boxes.
+    """
+    camera = true.translation.new_tensor([0.0, 1.0, 0.0])
+    below_camera = 1 - lowest_corner(predicted)
+    factor = 1 / below_camera.clamp(min=SETTLED_LEAST_DROP)
+    settled = camera + factor[:, None] * (predicted.translation - camera)
+    size = true.scale.prod(dim=1) ** (1 / 3)
+    squared = (settled - true.translation).square().sum(dim=1) / size**2
+    off = torch.log1p(torch.sqrt(squared + SETTLED_EPS**2) - SETTLED_EPS)
+    return torch.where(lowest_corner(true).abs() < STANDING_GAP, off, torch.zeros_like(off))
+
+
+def lowest_corner(boxes: BoxTensors) -> Tensor:
+    """Return the height of each box's lowest corner over the support plane, (n,)."""
+    reach = (boxes.rotation[:, 1].abs() * boxes.scale).sum(dim=1) / 2
+    return boxes.translation[:, 1] - reach
 
 
 def l1_loss(predicted: Tensor, target: Tensor) -> Tensor:

@@ -94,6 +94,12 @@ class Targets:
         """True boxes, n."""
         return BoxTensors(self.rotation, self.translation, self.scale)
 
+    @property
+    def cell_boxes(self) -> BoxTensors:
+        """True box of each positive cell, m."""
+        owner = self.object_id
+        return BoxTensors(self.rotation[owner], self.translation[owner], self.scale[owner])
+
     def view(self, stride: int) -> CellView:
         """Return how the m positive cells look into the level frame."""
         center_px = (torch.stack([self.column, self.row], dim=1) + 0.5) * stride

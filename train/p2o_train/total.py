@@ -14,6 +14,7 @@ from p2o_train.losses import (
     l1_loss,
     point_loss,
     rotation_loss,
+    settled_loss,
     soft_shape_loss,
 )
 from p2o_train.symmetry import symmetry_turns
@@ -25,8 +26,8 @@ from points2objects.spec import ModelSpec, PoseEncoding
 class LossTerms:
     """Unweighted terms, scalars; the names are those of their weights in `LossConfig`.
 
-    `offset`, `distance` (the RAY encoding's translation) and `gravity` are not in the paper, whose
-    scene frame needs neither.
+    `offset`, `distance` (the RAY encoding's translation), `gravity` and `settled` are not in the
+    paper, whose scene frame needs none of them.
     """
 
     key: Tensor
@@ -37,6 +38,7 @@ class LossTerms:
     offset: Tensor
     distance: Tensor
     gravity: Tensor
+    settled: Tensor
 
     def total(self, config: LossConfig) -> Tensor:
         """Return the weighted sum (eq. 10)."""
@@ -89,6 +91,7 @@ def loss_terms(
         offset=mean(l1_loss(raw[:, :2], targets.raw_translation[:, :2])) if ray else zero,
         distance=mean(l1_loss(raw[:, 2:], targets.raw_translation[:, 2:])) if ray else zero,
         gravity=mean(l1_loss(outputs["gravity"], targets.gravity[targets.image])),
+        settled=mean(settled_loss(boxes, targets.cell_boxes)) if ray else zero,
     )
 
 
@@ -98,7 +101,7 @@ def _point_term(boxes: BoxTensors, targets: Targets, config: LossConfig) -> Tens
     moment = targets.point_moment[owner]
     if config.point_form == "split":
         return rotation_loss(boxes.rotation, targets.rotation[owner], moment, turns)
-    true = BoxTensors(targets.rotation[owner], targets.translation[owner], targets.scale[owner])
+    true = targets.cell_boxes
     squared = point_loss(boxes, true, targets.point_mean[owner], moment, turns)
     if not config.points_by_distance:
         return squared
