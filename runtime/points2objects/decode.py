@@ -103,18 +103,50 @@ def decode(maps: OutputMaps, spec: ModelSpec, threshold: float | None = None) ->
         check_shape(f"output {name}", maps[name].values, f"{size} {size} {channels}")
     threshold = spec.score_threshold if threshold is None else threshold
     row, column, class_id, score = find_peaks(maps["heatmap"], threshold, spec.max_objects)
-    gathered = {name: maps[name].gather(row, column) for name in spec.outputs if name != "heatmap"}
+    pose = _read_pose(maps, row, column, class_id, spec.vote_radius)
+    logits, gravity = (maps[name].gather(row, column) for name in ("exemplar", "gravity"))
     k = spec.exemplars_per_class
     own = class_id[:, None] * k + np.arange(k)
-    best = np.take_along_axis(gathered["exemplar"], own, axis=1).argmax(axis=1)
+    best = np.take_along_axis(logits, own, axis=1).argmax(axis=1)
     return Peaks(
         class_id=class_id,
         score=score,
         row=row,
         column=column,
-        rotation=gathered["rotation"],
-        translation=gathered["translation"],
-        scale=gathered["scale"],
-        gravity=gathered["gravity"],
+        rotation=pose["rotation"],
+        translation=pose["translation"],
+        scale=pose["scale"],
+        gravity=gravity,
         exemplar_id=(class_id * k + best).astype(np.int64),
     )
+
+
+def _read_pose(
+    maps: OutputMaps, row: IntArray, column: IntArray, class_id: IntArray, radius: int
+) -> dict[str, FloatArray]:
+    """Average the pose heads around n peaks, weighted by the squares of the class's scores.
+
+    The cells beside an object's centre learned the same pose, with an offset of their own to the
+    same pixel: their errors differ, so the mean of nine is better than one.
+
+    Returns:
+        Name -> (n, channels) for rotation, translation and scale, as if read at the peaks.
+    """
+    size = maps["heatmap"].values.shape[0]
+    steps = np.arange(-radius, radius + 1)
+    d_row, d_column = (step.reshape(-1) for step in np.meshgrid(steps, steps, indexing="ij"))
+    rows, columns = row[:, None] + d_row, column[:, None] + d_column
+    inside = (rows >= 0) & (rows < size) & (columns >= 0) & (columns < size)
+    rows, columns = np.clip(rows, 0, size - 1), np.clip(columns, 0, size - 1)
+    scores = np.take_along_axis(
+        maps["heatmap"].gather(rows, columns), class_id[:, None, None], axis=2
+    )[..., 0]
+    weight = np.where(inside, np.square(scores), 0.0)
+    # A peak of score 0 has nobody to vote.
+    weight[:, len(steps) ** 2 // 2] += 1e-9
+    weight /= weight.sum(axis=1, keepdims=True)
+    read = {name: maps[name].gather(rows, columns) for name in ("rotation", "translation", "scale")}
+    if radius:
+        read["translation"][..., 0] += d_column
+        read["translation"][..., 1] += d_row
+    return {name: np.einsum("nm,nmc->nc", weight, values) for name, values in read.items()}

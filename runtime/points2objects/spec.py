@@ -38,6 +38,8 @@ class ModelSpec:
         pose: How the pose heads are encoded.
         score_threshold: Peaks below it are dropped (paper: 0.01 synthetic, 0.1 real images).
         max_objects: At most so many peaks, best first.
+        vote_radius: Pose is averaged over the cells this near to a peak, rows and columns; 0 reads
+            the peak's own. For models whose pose heads also learned beside the centre (RAY).
         shapedb_digest: SHA-256 of the shape database that the exemplar head indexes.
         schema_version: Version of this record.
     """
@@ -54,6 +56,7 @@ class ModelSpec:
     pose: PoseEncoding = PoseEncoding.RAY
     score_threshold: float = 0.3
     max_objects: int = 16
+    vote_radius: int = 0
     schema_version: int = field(default=SCHEMA_VERSION)
 
     def __post_init__(self) -> None:
@@ -77,6 +80,11 @@ class ModelSpec:
             raise BundleError(
                 "model spec: mean and std must hold three numbers, std positive, got "
                 f"{list(self.mean)} and {list(self.std)}"
+            )
+        if self.vote_radius < 0 or (self.vote_radius and self.pose is PoseEncoding.DIRECT):
+            raise BundleError(
+                f"model spec: vote_radius must be at least 0, and 0 for the direct pose, got "
+                f"{self.vote_radius} for {self.pose.value}"
             )
         if not 0 <= self.score_threshold < 1:
             raise BundleError(

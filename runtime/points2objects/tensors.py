@@ -28,7 +28,7 @@ class OutputMap:
         check_shape("output map", self.values, "h w c")
 
     def gather(self, rows: IntArray, columns: IntArray) -> FloatArray:
-        """Return real values, (n, c) float32, of n cells.
+        """Return real values, (..., c) float32, of cells given by arrays of one shape.
 
         Dequantising a whole 300-channel map costs more than the rest of the decoder, so nothing
         reads one.

@@ -1,5 +1,7 @@
 """Peaks against a naive twin, and what the decoder reads there."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -7,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from points2objects import InputError, ModelSpec
+from points2objects import BundleError, InputError, ModelSpec
 from points2objects.decode import decode, find_peaks
+from points2objects.spec import PoseEncoding
 from points2objects.tensors import OutputMap
 
 levels = hnp.arrays(np.int8, (7, 6, 2), elements=st.integers(-4, 3))
@@ -81,11 +84,46 @@ def test_exemplars_are_chosen_within_the_detected_class(spec: ModelSpec) -> None
     assert (peaks.row.tolist(), peaks.column.tolist()) == ([3], [5])
 
 
+@pytest.mark.parametrize("cell", [(3, 5), (0, 63)])
+def test_the_pose_is_the_score_weighted_mean_of_the_cells_around(
+    spec: ModelSpec, cell: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(0)
+    voting = replace(spec, vote_radius=1)
+    maps = {
+        name: OutputMap(rng.uniform(0, 0.5, output.values.shape).astype(np.float32))
+        for name, output in _maps(spec).items()
+    }
+    maps["heatmap"].values[cell][1] = 0.9
+    cells = [
+        (r, c)
+        for r in range(cell[0] - 1, cell[0] + 2)
+        for c in range(cell[1] - 1, cell[1] + 2)
+        if 0 <= r < 64 and 0 <= c < 64
+    ]
+    weight = np.array([float(maps["heatmap"].values[at][1]) ** 2 for at in cells])
+    weight /= weight.sum()
+    peaks = decode(maps, voting, 0.8)
+    for name in ("rotation", "translation", "scale"):
+        read = np.array([maps[name].values[at] for at in cells], float)
+        if name == "translation":
+            read[:, :2] += [(c - cell[1], r - cell[0]) for r, c in cells]
+        np.testing.assert_allclose(getattr(peaks, name)[0], weight @ read, rtol=1e-5)
+    alone = decode(maps, spec, 0.8)
+    np.testing.assert_allclose(alone.scale[0], maps["scale"].values[cell], rtol=1e-6)
+    np.testing.assert_array_equal(alone.exemplar_id, peaks.exemplar_id)
+
+
 def test_nothing_found_decodes_to_nothing(spec: ModelSpec) -> None:
     peaks = decode(_maps(spec), spec)
     assert len(peaks) == 0
     assert peaks.rotation.shape == (0, 9)
     assert peaks.exemplar_id.shape == (0,)
+
+
+def test_a_model_that_learned_at_centres_only_cannot_vote(spec: ModelSpec) -> None:
+    with pytest.raises(BundleError, match="0 for the direct pose, got 1 for direct"):
+        replace(spec, pose=PoseEncoding.DIRECT, vote_radius=1)
 
 
 def test_maps_must_be_the_specs(spec: ModelSpec) -> None:

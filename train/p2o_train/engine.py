@@ -66,6 +66,8 @@ def make_spec(config: TrainConfig, data: TrainingData) -> ModelSpec:
         mean=config.mean,
         std=config.std,
         pose=PoseEncoding(config.pose),
+        # Cells beside the centre's learned the pose as well: let them vote.
+        vote_radius=int(config.pose == "ray" and config.loss.positive_radius >= 1),
     )
 
 
