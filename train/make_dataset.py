@@ -20,7 +20,7 @@ def main() -> int:
             write_contact_sheet(config)
             print(f"wrote {config.contact_sheet}")
         print(
-            f"wrote {config.out} ({made.samples} images, {made.rendered} of them new in "
+            f"wrote {config.out} ({made.samples} images, {made.new} of them new in "
             f"{made.seconds:.0f} s); next: python train/run.py --dataset {config.out} "
             f"--shapedb {config.shapedb}"
         )

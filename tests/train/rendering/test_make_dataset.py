@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from p2o_shapedb.database import ShapeDB
-from p2o_train.data import making
-from p2o_train.data.making import MakeConfig, make_dataset, shard_jobs
+from p2o_train.data.making import MakeConfig, make_dataset
 from p2o_train.data.rendered import RenderedDataset
+from p2o_train.data.sharding import SHARD_SAMPLES, cut_shards
 from points2objects.errors import InputError
 
 SCRIPT = Path(__file__).parents[3] / "train" / "make_dataset.py"
@@ -30,14 +30,14 @@ def test_workers_and_interruptions_do_not_change_the_dataset(
     solids: ShapeDB, tmp_path: Path
 ) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    assert make_dataset(options(solids, one)).rendered == 5
-    assert make_dataset(options(solids, two, workers=2)).rendered == 5
+    assert make_dataset(options(solids, one)).new == 5
+    assert make_dataset(options(solids, two, workers=2)).new == 5
     assert shas(one) == shas(two)
     with pytest.raises(InputError, match="add --overwrite"):
         make_dataset(options(solids, one))
     (one / "dataset.json").unlink()
     (one / "val" / "shard-00000.zip").unlink()
-    assert make_dataset(options(solids, one)).rendered == 2
+    assert make_dataset(options(solids, one)).new == 2
     assert shas(one) == shas(two)
     (one / "dataset.json").unlink()
     with pytest.raises(InputError, match="unfinished dataset of other options"):
@@ -74,11 +74,12 @@ def test_a_foreign_folder_is_never_deleted(solids: ShapeDB, tmp_path: Path) -> N
     assert (tmp_path / "thesis.txt").exists()
 
 
-def test_shards_cover_every_sample_once(solids: ShapeDB, tmp_path: Path) -> None:
-    config = options(solids, tmp_path, train=2 * making.SHARD_SAMPLES + 7, val=0)
-    jobs = shard_jobs(config)
-    numbers = [n for job in jobs for n in range(job.first, job.first + job.count)]
-    assert numbers == list(range(config.train))
+def test_shards_cover_every_sample_once() -> None:
+    counts = {"val": 3, "train": 2 * SHARD_SAMPLES + 7}
+    for split, count in counts.items():
+        jobs = [job for job in cut_shards(counts) if job.split == split]
+        numbers = [n for job in jobs for n in range(job.first, job.first + job.count)]
+        assert numbers == list(range(count))
 
 
 def test_misuse_is_one_line_and_code_2(tmp_path: Path) -> None:

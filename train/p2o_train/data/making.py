@@ -1,36 +1,17 @@
-"""Render a dataset with all cores: shard by shard, resumable, the same for any number of them."""
+"""Render a dataset: labelled scenes of a shape database's models."""
 
-import json
-import multiprocessing
-import os
-import shutil
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.sharedctypes import Synchronized
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from p2o_shapedb.command import refuse_existing
 from p2o_shapedb.database import ShapeDB
-from p2o_train.data.shards import (
-    MANIFEST,
-    PLAN,
-    SCHEMA_VERSION,
-    describe_shard,
-    read_json,
-    shard_name,
-    write_manifest,
-    write_shard,
-)
+from p2o_train.data.sharding import Count, Made, Recipe, ShardJob, make_shards
+from p2o_train.data.shards import SCHEMA_VERSION, write_shard
 from points2objects.errors import InputError
 
 if TYPE_CHECKING:
-    from tqdm import tqdm
-
     from p2o_train.rendering.generate import SampleGenerator
-
-SHARD_SAMPLES = 250
 
 
 @dataclass(frozen=True)
@@ -77,38 +58,6 @@ class MakeConfig:
             raise InputError(f"--sheet-samples must be at least 1, got {self.sheet_samples}")
 
 
-@dataclass(frozen=True)
-class ShardJob:
-    """One shard to render.
-
-    Attributes:
-        split: "train" or "val".
-        number: Of the shard.
-        first: Number of its first sample.
-        count: Of its samples.
-    """
-
-    split: str
-    number: int
-    first: int
-    count: int
-
-
-@dataclass(frozen=True)
-class Made:
-    """What `make_dataset` did.
-
-    Attributes:
-        samples: Samples of the dataset.
-        rendered: How many of them are new.
-        seconds: Time that took.
-    """
-
-    samples: int
-    rendered: int
-    seconds: float
-
-
 def make_dataset(config: MakeConfig) -> Made:
     """Render what is missing, then write the manifest.
 
@@ -116,29 +65,11 @@ def make_dataset(config: MakeConfig) -> Made:
         InputError: The folder holds a finished dataset, or an unfinished one of other options.
     """
     shapedb = ShapeDB.load(config.shapedb)
+    # The smaller split first: something is there to look at soon.
+    counts = {"val": config.val, "train": config.train}
+    start = partial(_Renderer, config)
     plan = _plan(config, shapedb)
-    _prepare_folder(config, plan)
-    jobs = shard_jobs(config)
-    missing = [job for job in jobs if not _path(config.out, job).is_file()]
-    started = time.monotonic()
-    _render(config, missing)
-    splits = {
-        split: [describe_shard(_path(config.out, job)) for job in jobs if job.split == split]
-        for split in ("train", "val")
-    }
-    write_manifest(config.out, plan, splits)
-    return Made(
-        config.train + config.val, sum(job.count for job in missing), time.monotonic() - started
-    )
-
-
-def shard_jobs(config: MakeConfig) -> list[ShardJob]:
-    """Cut both splits into shards; the smaller split comes first."""
-    return [
-        ShardJob(split, number, first, min(SHARD_SAMPLES, total - first))
-        for split, total in (("val", config.val), ("train", config.train))
-        for number, first in enumerate(range(0, total, SHARD_SAMPLES))
-    ]
+    return make_shards(Recipe(config.out, plan, counts, start, config.workers, config.overwrite))
 
 
 def _plan(config: MakeConfig, shapedb: ShapeDB) -> dict[str, Any]:
@@ -153,82 +84,24 @@ def _plan(config: MakeConfig, shapedb: ShapeDB) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _prepare_folder(config: MakeConfig, plan: dict[str, Any]) -> None:
-    out = config.out
-    if (out / MANIFEST).is_file():
-        refuse_existing(out, config.overwrite)
-    elif (out / PLAN).is_file() and not config.overwrite:
-        if read_json(out / PLAN) != plan:
-            raise InputError(
-                f"{out}: holds an unfinished dataset of other options; repeat its options to go "
-                "on, or add --overwrite"
-            )
-        return
-    elif out.exists() and any(out.iterdir()) and not (out / PLAN).is_file():
-        raise InputError(f"{out}: holds other files; choose an empty or new folder as --out")
-    if out.exists():
-        shutil.rmtree(out)
-    for split in ("train", "val"):
-        (out / split).mkdir(parents=True)
-    (out / PLAN).write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
-
-
-def _path(out: Path, job: ShardJob) -> Path:
-    return out / job.split / shard_name(job.number)
-
-
-def _render(config: MakeConfig, jobs: list[ShardJob]) -> None:
-    from tqdm import tqdm
-
-    if not jobs:
-        return
-    for name in ("LP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(name, "1")  # Workers inherit it before they load anything.
-    workers = min(config.workers or len(os.sched_getaffinity(0)), len(jobs))
-    total = sum(job.count for job in jobs)
-    with tqdm(total=total, unit="image", disable=None, smoothing=0.05) as bar:
-        if workers == 1:
-            worker = _Worker(config, bar.update)
-            for job in jobs:
-                worker.render(job)
-            worker.close()
-        else:
-            _render_in_processes(config, jobs, workers, bar)
-
-
-def _render_in_processes(
-    config: MakeConfig, jobs: list[ShardJob], workers: int, bar: "tqdm[Any]"
-) -> None:
-    # Not forked: an OpenGL context does not survive that.
-    context = multiprocessing.get_context("spawn")
-    done: Synchronized[int] = context.Value("q", 0)
-    with context.Pool(workers, _start_worker, (config, done)) as pool:
-        result = pool.map_async(_render_shard, jobs, chunksize=1)
-        while not result.ready():
-            result.wait(0.5)
-            bar.update(done.value - bar.n)
-        result.get()
-        bar.update(done.value - bar.n)
-
-
-class _Worker:
+class _Renderer:
     """Renders shards, keeping its renderer for the next one of the same split."""
 
-    def __init__(self, config: MakeConfig, count: Callable[[int], object]) -> None:
+    def __init__(self, config: MakeConfig, count: Count) -> None:
         self._config = config
         self._count = count
         self._shapedb = ShapeDB.load(config.shapedb)
         self._split = ""
         self._generator: SampleGenerator | None = None
 
-    def render(self, job: ShardJob) -> None:
+    def make(self, job: ShardJob, path: Path) -> None:
         """Render one shard and write it."""
         generator = self._generator_of(job.split)
         samples = []
         for number in range(job.first, job.first + job.count):
             samples.append(generator.sample(number))
             self._count(1)
-        write_shard(_path(self._config.out, job), samples, self._shapedb)
+        write_shard(path, samples, self._shapedb)
 
     def close(self) -> None:
         """Free the renderer."""
@@ -246,19 +119,3 @@ class _Worker:
                 self._shapedb, split, config.seed, config.quality, config.assets
             )
         return self._generator
-
-
-_workers: list[_Worker] = []
-"""The worker of a pool's process: a pool hands nothing else to its functions."""
-
-
-def _start_worker(config: MakeConfig, done: "Synchronized[int]") -> None:
-    def count(images: int) -> None:
-        with done.get_lock():
-            done.value += images
-
-    _workers.append(_Worker(config, count))
-
-
-def _render_shard(job: ShardJob) -> None:
-    _workers[0].render(job)

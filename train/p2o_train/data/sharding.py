@@ -1,0 +1,199 @@
+"""Write a dataset with all cores: shard by shard, resumable, the same for any number of them."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from p2o_shapedb.command import refuse_existing
+from p2o_train.data.shards import (
+    MANIFEST,
+    PLAN,
+    describe_shard,
+    read_json,
+    shard_name,
+    write_manifest,
+)
+from points2objects.errors import InputError
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+SHARD_SAMPLES = 250
+
+Count = Callable[[int], object]
+"""Is told how many more images are done."""
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """One shard to make.
+
+    Attributes:
+        split: "train" or "val".
+        number: Of the shard.
+        first: Number of its first sample.
+        count: Of its samples.
+    """
+
+    split: str
+    number: int
+    first: int
+    count: int
+
+
+class ShardMaker(Protocol):
+    """Makes the shards that one process is given."""
+
+    def make(self, job: ShardJob, path: Path) -> None:
+        """Make one shard and write it to a path."""
+        ...
+
+    def close(self) -> None:
+        """Free what it holds."""
+        ...
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A dataset to make.
+
+    Attributes:
+        out: Folder to write.
+        plan: What identifies the dataset, as JSON values; opens its manifest.
+        counts: Samples to make of each split; splits are made in this order.
+        start: Makes a process its `ShardMaker`; can be sent to other processes.
+        workers: Processes; 0: one per core.
+        overwrite: Whether a finished dataset may be replaced.
+    """
+
+    out: Path
+    plan: dict[str, Any]
+    counts: Mapping[str, int]
+    start: Callable[[Count], ShardMaker]
+    workers: int
+    overwrite: bool
+
+
+@dataclass(frozen=True)
+class Made:
+    """What `make_shards` did.
+
+    Attributes:
+        samples: Samples of the dataset.
+        new: How many were worked on now; the others were there from an interrupted run.
+        seconds: Time that took.
+    """
+
+    samples: int
+    new: int
+    seconds: float
+
+
+def make_shards(recipe: Recipe) -> Made:
+    """Make the shards that are missing, then write the manifest.
+
+    Raises:
+        InputError: The folder holds a finished dataset, or an unfinished one of other options.
+    """
+    _prepare_folder(recipe)
+    jobs = cut_shards(recipe.counts)
+    missing = [job for job in jobs if not _path(recipe.out, job).is_file()]
+    started = time.monotonic()
+    _run(recipe, missing)
+    splits = {
+        split: [describe_shard(_path(recipe.out, job)) for job in jobs if job.split == split]
+        for split in ("train", "val")
+    }
+    write_manifest(recipe.out, recipe.plan, splits)
+    samples = sum(shard.samples for shards in splits.values() for shard in shards)
+    return Made(samples, sum(job.count for job in missing), time.monotonic() - started)
+
+
+def cut_shards(counts: Mapping[str, int]) -> list[ShardJob]:
+    """Cut splits of so many samples into shards."""
+    return [
+        ShardJob(split, number, first, min(SHARD_SAMPLES, total - first))
+        for split, total in counts.items()
+        for number, first in enumerate(range(0, total, SHARD_SAMPLES))
+    ]
+
+
+def _prepare_folder(recipe: Recipe) -> None:
+    out = recipe.out
+    if (out / MANIFEST).is_file():
+        refuse_existing(out, recipe.overwrite)
+    elif (out / PLAN).is_file() and not recipe.overwrite:
+        if read_json(out / PLAN) != recipe.plan:
+            raise InputError(
+                f"{out}: holds an unfinished dataset of other options; repeat its options to go "
+                "on, or add --overwrite"
+            )
+        return
+    elif out.exists() and any(out.iterdir()) and not (out / PLAN).is_file():
+        raise InputError(f"{out}: holds other files; choose an empty or new folder as --out")
+    if out.exists():
+        shutil.rmtree(out)
+    for split in ("train", "val"):
+        (out / split).mkdir(parents=True)
+    (out / PLAN).write_text(json.dumps(recipe.plan, indent=1) + "\n", encoding="utf-8")
+
+
+def _path(out: Path, job: ShardJob) -> Path:
+    return out / job.split / shard_name(job.number)
+
+
+def _run(recipe: Recipe, jobs: list[ShardJob]) -> None:
+    from tqdm import tqdm
+
+    if not jobs:
+        return
+    for name in ("LP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")  # Workers inherit it before they load anything.
+    workers = min(recipe.workers or len(os.sched_getaffinity(0)), len(jobs))
+    total = sum(job.count for job in jobs)
+    with tqdm(total=total, unit="image", disable=None, smoothing=0.05) as bar:
+        if workers == 1:
+            maker = recipe.start(bar.update)
+            for job in jobs:
+                maker.make(job, _path(recipe.out, job))
+            maker.close()
+        else:
+            _run_in_processes(recipe, jobs, workers, bar)
+
+
+def _run_in_processes(recipe: Recipe, jobs: list[ShardJob], workers: int, bar: "tqdm[Any]") -> None:
+    # Not forked: an OpenGL context does not survive that.
+    context = multiprocessing.get_context("spawn")
+    done: Synchronized[int] = context.Value("q", 0)
+    tasks = [(job, _path(recipe.out, job)) for job in jobs]
+    with context.Pool(workers, _start_process, (recipe.start, done)) as pool:
+        result = pool.map_async(_make_shard, tasks, chunksize=1)
+        while not result.ready():
+            result.wait(0.5)
+            bar.update(done.value - bar.n)
+        result.get()
+        bar.update(done.value - bar.n)
+
+
+_makers: list[ShardMaker] = []
+"""The maker of a pool's process: a pool hands nothing else to its functions."""
+
+
+def _start_process(start: Callable[[Count], ShardMaker], done: "Synchronized[int]") -> None:
+    def count(images: int) -> None:
+        with done.get_lock():
+            done.value += images
+
+    _makers.append(start(count))
+
+
+def _make_shard(task: tuple[ShardJob, Path]) -> None:
+    job, path = task
+    _makers[0].make(job, path)
