@@ -8,6 +8,7 @@ from p2o_train.rendering.catalog import Catalog, CatalogModel
 from p2o_train.rendering.environment import Environment, harmonics, irradiance_from_above
 from p2o_train.rendering.layout import Arranger, Layout, Standing, draw_viewpoint
 from p2o_train.rendering.materials import draw_object_material
+from p2o_train.rendering.photos import draw_crop
 from p2o_train.rendering.scene import Drawable, Lighting, RenderScene
 from p2o_train.rendering.surroundings import (
     TABLE_HEIGHT_M,
@@ -18,9 +19,8 @@ from p2o_train.rendering.surroundings import (
     walls,
 )
 from p2o_train.rendering.textures import TextureLibrary
-from points2objects.geometry import ByteArray, FloatArray
+from points2objects.geometry import FloatArray
 
-PHOTO_CROP_PX = 256
 GLASS_CHANCE = {"bottle": 0.25, "bowl": 0.1, "mug": 0.04, "table": 0.03}
 OBJECT_COUNT_CHANCES = (0.22, 0.28, 0.26, 0.2, 0.04)
 
@@ -92,8 +92,9 @@ def compose(rng: np.random.Generator, draft: Draft, stock: Stock, size_px: int) 
     layout = draft.layout.scaled(1 / draft.layout.viewpoint.height)
     things = [_dressed(rng, stock, standing, labelled=True) for standing in layout.objects]
     things += [_dressed(rng, stock, standing, labelled=False) for standing in layout.clutter]
-    photo = _photo_crop(rng, stock.textures.photos)
-    behind = str(rng.choice(["room", "environment", "photo"], p=[0.68, 0.16, 0.16]))
+    photos = stock.textures.photos
+    photo = draw_crop(rng, photos[int(rng.integers(len(photos)))]) if photos else None
+    behind = str(rng.choice(["room", "environment", "photo"], p=[0.52, 0.18, 0.3]))
     if photo is None and behind == "photo":
         behind = "room"
     around = _surroundings(rng, stock.textures, layout, behind, photo is not None)
@@ -159,19 +160,3 @@ def _draw_lighting(rng: np.random.Generator, environments: tuple[Environment, ..
         environment, turn, tint, sun, power * color * np.pi / 2,
         float(np.exp(rng.uniform(np.log(0.003), np.log(0.03)))), ground * np.pi * 0.8,
     )  # fmt: skip
-
-
-def _photo_crop(rng: np.random.Generator, photos: tuple[ByteArray, ...]) -> ByteArray | None:
-    """Cut a small region of a photo and blur it: no whole piece of furniture is left in it."""
-    if not photos:
-        return None
-    from PIL import Image, ImageFilter
-
-    photo = photos[int(rng.integers(len(photos)))]
-    side = int(min(photo.shape[:2]) * rng.uniform(0.1, 0.25))
-    top, left = (int(rng.integers(s - side)) for s in photo.shape[:2])
-    crop = Image.fromarray(np.ascontiguousarray(photo[top : top + side, left : left + side]))
-    crop = crop.resize((PHOTO_CROP_PX, PHOTO_CROP_PX), Image.Resampling.BICUBIC)
-    crop = crop.filter(ImageFilter.GaussianBlur(float(rng.uniform(1.5, 6.0))))
-    pixels = np.asarray(crop)
-    return np.ascontiguousarray(pixels[:, ::-1] if rng.random() < 0.5 else pixels)

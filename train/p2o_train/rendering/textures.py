@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from p2o_train.rendering.photos import Photo, load_photo
 from points2objects.geometry import ByteArray, FloatArray
 
 TEXTURE_SIZE_PX = 256
-PHOTO_SIZE_PX = 640
+PHOTO_SIZE_PX = 1024
 
 _PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png"}
 
@@ -21,24 +22,24 @@ class TextureLibrary:
     Attributes:
         layers: (l, 256, 256, 3) sRGB; tileable patterns first, pictures after them.
         patterns: Number of patterns: grey, to be coloured by the material.
-        photos: Photographs to crop for walls and backdrops, each (h, w, 3); may be none.
+        photos: Photographs to crop for walls and backdrops; may be none.
     """
 
     layers: ByteArray
     patterns: int
-    photos: tuple[ByteArray, ...]
+    photos: tuple[Photo, ...]
 
 
 def load_textures(assets: Path | None) -> TextureLibrary:
     """Make the patterns and, given an assets folder, read its textures and photos."""
     layers = [_grey(make(np.random.default_rng(seed))) for seed, make in enumerate(_PATTERNS * 3)]
     count = len(layers)
-    photos: list[ByteArray] = []
+    photos: list[Photo] = []
     if assets is not None:
         pictures = (assets / "textures").rglob("*")
         layers += [_square(_read(path)) for path in _sorted_pictures(pictures)]
         photos = [
-            _fit(_read(path), PHOTO_SIZE_PX)
+            load_photo(path, _fit(_read(path), PHOTO_SIZE_PX))
             for path in _sorted_pictures((assets / "photos" / "pexels").glob("*"))
         ]
     return TextureLibrary(np.stack(layers), count, tuple(photos))
