@@ -13,6 +13,7 @@ from points2objects.geometry import BOX_EDGES, ByteArray, FloatArray
 if TYPE_CHECKING:
     from PIL import ImageDraw
 
+    from p2o_train.data.importing import ImportConfig
     from p2o_train.data.making import MakeConfig
 
 COLUMNS = 6
@@ -21,7 +22,7 @@ _COLORS = ("#ff4040", "#40c0ff", "#60ff60", "#ffd030", "#ff60ff", "#ff9040", "#a
 _AXES = (("#ff0000", 0), ("#00ff00", 1), ("#0060ff", 2))
 
 
-def write_contact_sheet(config: "MakeConfig") -> None:
+def write_contact_sheet(config: "MakeConfig | ImportConfig") -> None:
     """Draw samples spread over both splits of a finished dataset."""
     from PIL import Image
 

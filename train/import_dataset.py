@@ -1,0 +1,41 @@
+"""CoReNet's scenes or Pix3D's photographs -> a dataset as make_dataset.py writes it."""
+
+import sys
+
+from p2o_shapedb.command import parse, run_command
+from p2o_train.data.importing import ImportConfig
+
+
+def main() -> int:
+    """Run the command and return its exit code."""
+    config = parse(ImportConfig, "Turn a dataset that other people made into one of ours.")
+
+    def body() -> None:
+        from p2o_train.data.importing import import_dataset
+        from p2o_train.data.pix3d_models import FRONT, link_models
+
+        if config.link_cad:
+            count = link_models(config.root, config.cad)
+            print(
+                f"linked {count} meshes into {config.cad}; next: python shapedb_export/build_db.py "
+                f"--cad {config.cad} --front={FRONT} --procedural 0 --exemplars any"
+            )
+            return
+        done = import_dataset(config)
+        if config.contact_sheet is not None:
+            from p2o_train.data.contact_sheet import write_contact_sheet
+
+            write_contact_sheet(config)
+            print(f"wrote {config.contact_sheet}")
+        print(
+            f"wrote {config.out} ({done.made.samples} images, {done.made.new} of them new in "
+            f"{done.made.seconds:.0f} s; left out {done.without_model} with models that the "
+            f"database lacks, {done.without_label} with nothing to label); next: "
+            f"python train/run.py --dataset {config.out} --shapedb {config.shapedb}"
+        )
+
+    return run_command(body, config.verbose)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
