@@ -20,7 +20,7 @@ shear is refused.
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -43,6 +43,9 @@ CAMERA_FROM_RECONSTRUCTION: FloatArray = np.array(
     [[1, 0, 0, -EYE[0]], [0, -1, 0, EYE[1]], [0, 0, 1, -EYE[2]], [0, 0, 0, 1.0]]
 )
 """(4, 4). The one mirror: its determinant is -1."""
+
+RECONSTRUCTION_CUBE = Box9DoF(np.eye(3), np.array([0, 0, 0.5 - EYE[2]]), np.ones(3))
+"""Unit cube of reconstruction space, where CoReNet counts voxels, in the camera's frame."""
 
 NDC_FROM_CAMERA: FloatArray = np.array([[3**0.5, 0, 0], [0, 3**0.5, 0], [0, 0, 1.0]])
 """60 degrees across. (3, 3): homogeneous image position, -1..1, y down."""
@@ -160,7 +163,8 @@ class CoReNetDataset:
             view = level_view(np.ascontiguousarray(image), _intrinsics(len(image)), boxes)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
-        return sample_of(view, models, scene.visible_fraction, self._shapedb)
+        sample = sample_of(view, models, scene.visible_fraction, self._shapedb)
+        return replace(sample, scene_cube=RECONSTRUCTION_CUBE.transformed(view.level_from_camera))
 
     def missing(self, index: int) -> tuple[str, ...]:
         """Return the models of a scene that the database lacks, as <synset>/<id>.

@@ -42,6 +42,7 @@ class LevelView:
         above: Whether the camera stands well above the plane of the lowest box; otherwise the
             level frame has no unit, and the boxes are in one of no meaning.
         view_from_frame: (3, 3), affine map from the original picture's pixels to the view's.
+        level_from_camera: (4, 4), similarity from the original camera's frame to the level frame.
     """
 
     image: ByteArray
@@ -49,6 +50,7 @@ class LevelView:
     boxes: Box9DoF
     above: bool
     view_from_frame: FloatArray
+    level_from_camera: FloatArray
 
 
 def level_view(image: ByteArray, K: FloatArray, boxes_camera: Box9DoF) -> LevelView:
@@ -75,6 +77,7 @@ def level_view(image: ByteArray, K: FloatArray, boxes_camera: Box9DoF) -> LevelV
         boxes=boxes_camera.transformed(level_from_camera),
         above=above,
         view_from_frame=np.linalg.inv(pixel_map(frame, seen.camera)),
+        level_from_camera=level_from_camera,
     )
 
 

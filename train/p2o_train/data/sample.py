@@ -31,6 +31,8 @@ class Sample:
             hidden, 0..1.
         mirrored: (n,), the object is seen mirrored in its model's mirror axis; its shape is then
             the same to within the model's own symmetry.
+        scene_cube: Cube that voxels are counted in, level frame, where a dataset says which;
+            otherwise the metrics draw one around the objects.
     """
 
     image: ByteArray
@@ -40,6 +42,7 @@ class Sample:
     model_index: IntArray
     visible_fraction: FloatArray
     mirrored: BoolArray
+    scene_cube: Box9DoF | None = None
 
     def __post_init__(self) -> None:
         check_shape("image", self.image, "h w 3")

@@ -89,7 +89,21 @@ def to_label(sample: Sample, shapedb: ShapeDB) -> dict[str, Any]:
         "scale": sample.boxes.scale.tolist(),
         "models": [shapedb.models[int(index)].id for index in sample.model_index],
         "visible_fraction": np.round(sample.visible_fraction, 4).tolist(),
+        **_cube_label(sample.scene_cube),
     }
+
+
+def _cube_label(cube: Box9DoF | None) -> dict[str, Any]:
+    if cube is None:
+        return {}
+    parts = {"rotation": cube.rotation, "translation": cube.translation, "scale": cube.scale}
+    return {"scene_cube": {name: values.tolist() for name, values in parts.items()}}
+
+
+def _cube_from(values: dict[str, Any] | None) -> Box9DoF | None:
+    if values is None:
+        return None
+    return Box9DoF(**{name: np.array(value) for name, value in values.items()})
 
 
 def from_label(label: dict[str, Any], jpeg: bytes, shapedb: ShapeDB) -> Sample:
@@ -118,6 +132,7 @@ def from_label(label: dict[str, Any], jpeg: bytes, shapedb: ShapeDB) -> Sample:
         model_index=models,
         visible_fraction=np.array(label["visible_fraction"], dtype=float),
         mirrored=np.zeros(n, dtype=bool),
+        scene_cube=_cube_from(label.get("scene_cube")),
     )
 
 
