@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
     "README.md",
     "docs/architecture.md",
+    "docs/datasets.md",
     "docs/exemplar-pack.md",
     "docs/method.md",
     "docs/results.md",

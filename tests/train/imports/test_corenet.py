@@ -12,6 +12,7 @@ from scipy.spatial import KDTree
 
 from p2o_shapedb.database import ShapeDB
 from p2o_train.data.corenet import CoReNetDataset, CoReNetOptions
+from p2o_train.data.model_boxes import ModelBoxes
 from p2o_train.data.npz_fields import NpzFields
 from p2o_train.data.sample import Sample
 from points2objects.errors import InputError
@@ -294,6 +295,24 @@ def test_another_mesh_under_the_same_id_is_refused(
     words = "holds a mesh of another shape; model chair/b+ .* must have been built from this very"
     with pytest.raises(InputError, match=words):
         dataset[0]
+
+
+def test_boxes_are_kept_for_other_processes(
+    corenet: "CoReNetWriter", shapenet: Path, shapenet_db: ShapeDB, tmp_path: Path
+) -> None:
+    for synset, names in corenet.meshes.items():
+        for name, mesh in names.items():
+            path = shapenet / synset / name / "models" / "model_normalized.obj"
+            class_name = "chair" if synset == "03001627" else "mug"
+            index = shapenet_db.index(f"{class_name}/{name}")
+            box = ModelBoxes(shapenet_db, tmp_path).box(index, path)
+            corners = np.stack([mesh.vertices.min(0), mesh.vertices.max(0)])
+            np.testing.assert_allclose(box.translation, corners.mean(0), atol=1e-6)
+            np.testing.assert_allclose(box.rotation, np.eye(3), atol=1e-6)
+            again = ModelBoxes(shapenet_db, tmp_path).box(index, tmp_path / "gone.obj")
+            np.testing.assert_array_equal(again.matrix(), box.matrix())
+    with pytest.raises(InputError, match=r"gone\.obj: cannot read it: no such file; model"):
+        ModelBoxes(shapenet_db).box(0, tmp_path / "gone.obj")
 
 
 def test_folders_that_are_not_there_are_named(

@@ -59,6 +59,12 @@ def test_the_command_writes_what_training_reads(
     assert "left out 0 with models that the database lacks, 1 with nothing to label" in last
     assert last.endswith(f"python train/run.py --dataset {out} --shapedb {shapenet_db.folder}")
     assert sheet.stat().st_size > 5_000
+    alone = ImportConfig(
+        "corenet", corenet.root, out=tmp_path / "alone", shapedb=shapenet_db.folder or Path(),
+        shapenet=shapenet, scenes="pairs", image="opengl", workers=1,
+    )  # fmt: skip
+    import_dataset(alone)
+    assert (alone.out / "dataset.json").read_text() == (out / "dataset.json").read_text()
     options = CoReNetOptions(shapenet, "opengl")
     for split, numbers in {"train": [0, 2], "val": [0, 1]}.items():
         theirs = CoReNetDataset(corenet.root, f"pairs.{split}", shapenet_db, options)

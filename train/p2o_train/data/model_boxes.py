@@ -57,7 +57,7 @@ class ModelBoxes:
             return box_from_matrix(np.load(kept, allow_pickle=False))
         unit = np.asarray(self._shapedb.mesh(model_index).vertices, dtype=float)
         try:
-            box = fit_box(unit, load_mesh(path).vertices)
+            matrix = fit_box(unit, load_mesh(path).vertices).matrix()
         except InputError as error:
             line = str(error) if str(error).startswith(str(path)) else f"{path}: {error}"
             raise InputError(
@@ -65,8 +65,9 @@ class ModelBoxes:
                 "been built from this very file"
             ) from error
         if kept is not None:
-            _save(kept, box.matrix())
-        return box
+            _save(kept, matrix)
+        # Read as from the file, so that the last bit does not tell who was first.
+        return box_from_matrix(matrix)
 
 
 def fit_box(unit: FloatArray, vertices: FloatArray) -> Box9DoF:

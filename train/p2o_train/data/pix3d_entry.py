@@ -17,7 +17,7 @@ SENSOR_MM = 32.0
 """Width of the sensor that focal lengths are given for."""
 
 BROKEN = frozenset(["img/table/1749.jpg", "img/table/0045.png"])
-"""Pictures whose masks are of another size; everybody leaves them out."""
+"""Pictures whose masks do not fit them; everybody leaves them out."""
 
 VAL_SHARE = 0.25
 """Share of the pictures (S1) or models (S2) that are held out without a list; Mesh R-CNN's."""
