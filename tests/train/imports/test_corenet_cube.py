@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from p2o_shapedb.database import ShapeDB
-from p2o_train.data.corenet import EYE, CoReNetDataset, CoReNetOptions
+from p2o_train.data.corenet import CoReNetDataset, CoReNetOptions
+from p2o_train.data.corenet_scene import EYE
 from p2o_train.data.sample import Sample
 from p2o_train.data.shards import from_label, to_label
 from points2objects.geometry import Box9DoF, transform_points

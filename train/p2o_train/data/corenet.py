@@ -17,43 +17,36 @@ support plane is at the lowest of them. A different scale per axis of the object
 shear is refused.
 """
 
-import io
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from p2o_shapedb.database import ShapeDB
 from p2o_shapedb.shapenet import MODEL
+from p2o_train.data.corenet_scene import (
+    CAMERA_FROM_RECONSTRUCTION,
+    EYE,
+    CoReNetListing,
+    CoReNetScene,
+    ImageKind,
+    intrinsics,
+    read_meshes,
+    read_scene,
+)
 from p2o_train.data.level import level_view, sample_of
 from p2o_train.data.model_boxes import ModelBoxes, box_from_matrix
 from p2o_train.data.npz_fields import NpzFields
 from p2o_train.data.sample import Sample
-from p2o_train.data.shards import read_json
 from points2objects.errors import InputError
-from points2objects.geometry import Box9DoF, ByteArray, FloatArray
-
-EYE: FloatArray = np.array([0.5, 0.5, -0.8666666])
-"""Where the camera of all scenes stands in reconstruction space; it looks along +z."""
-
-CAMERA_FROM_RECONSTRUCTION: FloatArray = np.array(
-    [[1, 0, 0, -EYE[0]], [0, -1, 0, EYE[1]], [0, 0, 1, -EYE[2]], [0, 0, 0, 1.0]]
-)
-"""(4, 4). The one mirror: its determinant is -1."""
+from points2objects.geometry import Box9DoF, FloatArray
 
 RECONSTRUCTION_CUBE = Box9DoF(np.eye(3), np.array([0, 0, 0.5 - EYE[2]]), np.ones(3))
 """Unit cube of reconstruction space, where CoReNet counts voxels, in the camera's frame."""
 
-NDC_FROM_CAMERA: FloatArray = np.array([[3**0.5, 0, 0], [0, 3**0.5, 0], [0, 0, 1.0]])
-"""60 degrees across. (3, 3): homogeneous image position, -1..1, y down."""
-
 MIRRORED_PICTURE: FloatArray = np.diag([-1.0, 1.0, 1.0, 1.0])
 """What mirroring a picture left to right does to its camera's frame."""
-
-ImageKind = Literal["opengl", "pbrt"]
 
 
 @dataclass(frozen=True)
@@ -72,27 +65,6 @@ class CoReNetOptions:
     image: ImageKind = "pbrt"
     mirrored: bool = False
     cache: Path | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class CoReNetScene:
-    """What an NPZ file says of n objects.
-
-    Attributes:
-        labels: WordNet synset of each object, 8 digits.
-        names: ShapeNet's id of each object's mesh.
-        visible_fraction: (n,), 0..1.
-        world_from_object: (n, 4, 4), affine; "object" is the mesh's own file.
-        reconstruction_from_world: (4, 4), affine.
-        image: (s, s, 3), RGB.
-    """
-
-    labels: tuple[str, ...]
-    names: tuple[str, ...]
-    visible_fraction: FloatArray
-    world_from_object: FloatArray
-    reconstruction_from_world: FloatArray
-    image: ByteArray
 
 
 class CoReNetDataset:
@@ -126,7 +98,7 @@ class CoReNetDataset:
                 f"--shapenet {options.shapenet}: no such folder; it should hold ShapeNetCore.v2"
             )
         self.folder = Path(root) / split
-        listed = _Listing.read(self.folder / "dataset.json")
+        listed = CoReNetListing.read(self.folder / "dataset.json")
         self.keys = tuple(keys) if keys is not None else listed.files
         self._synsets = listed.synsets
         self._shapedb = shapedb
@@ -160,7 +132,7 @@ class CoReNetDataset:
         try:
             boxes = boxes_camera(scene, boxes_file, self._options.mirrored)
             image = scene.image[:, ::-1] if self._options.mirrored else scene.image
-            view = level_view(np.ascontiguousarray(image), _intrinsics(len(image)), boxes)
+            view = level_view(np.ascontiguousarray(image), intrinsics(len(image)), boxes)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
         sample = sample_of(view, models, scene.visible_fraction, self._shapedb)
@@ -174,7 +146,7 @@ class CoReNetDataset:
         """
         path = self.folder / self.keys[index]
         with NpzFields(path) as fields:
-            labels, names = _read_meshes(path, fields, self._synsets)
+            labels, names = read_meshes(path, fields, self._synsets)
         pairs = zip(labels, names, strict=True)
         return tuple("/".join(pair) for pair in pairs if self._find(*pair) is None)
 
@@ -219,127 +191,3 @@ def boxes_camera(
             f"view_transform . object_to_world is {got}, expected {want}; {advice}"
         )
     return box_from_matrix(matrices)
-
-
-def read_scene(path: Path, image: ImageKind, synsets: dict[str, str]) -> CoReNetScene:
-    """Read and check one NPZ file.
-
-    Args:
-        path: The file.
-        image: Which picture to read.
-        synsets: The synsets that `dataset.json` lists.
-
-    Raises:
-        InputError: A field is missing, of another shape or broken, or the camera is another one.
-    """
-    with NpzFields(path) as fields:
-        labels, names = _read_meshes(path, fields, synsets)
-        n = {"n": len(labels)}
-        visible = fields.floats("mesh_visible_fractions", "n", n)
-        objects = fields.floats("mesh_object_to_world_transforms", "n 4 4", n)
-        view = fields.floats("view_transform", "4 4")
-        camera = fields.floats("camera_transform", "4 4")
-        picture = fields.blob(f"{image}_image")
-    if (visible < -1e-6).any() or (visible > 1 + 1e-6).any():
-        raise InputError(f"{path}: mesh_visible_fractions must be in 0..1, got {visible.tolist()}")
-    if not (_affine(objects) and _affine(view)):
-        raise InputError(f"{path}: expected affine transforms, whose last row is 0 0 0 1")
-    _check_camera(path, camera)
-    return CoReNetScene(
-        labels=labels,
-        names=names,
-        visible_fraction=visible.clip(0, 1),
-        world_from_object=objects,
-        reconstruction_from_world=view,
-        image=_decode(path, f"{image}_image", picture),
-    )
-
-
-def _read_meshes(
-    path: Path, fields: NpzFields, synsets: dict[str, str]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    labels, names = fields.texts("mesh_labels"), fields.texts("mesh_filenames")
-    if not labels or len(labels) != len(names):
-        raise InputError(
-            f"{path}: expected a label and a file name per object, got {len(labels)} and "
-            f"{len(names)}"
-        )
-    for label, name in zip(labels, names, strict=True):
-        if label not in synsets:
-            raise InputError(
-                f"{path}: mesh_labels: {label!r} is no class of dataset.json, which lists "
-                f"{', '.join(sorted(synsets))}"
-            )
-        if not re.fullmatch(r"[\w-][\w.-]*", name):
-            raise InputError(f"{path}: mesh_filenames: {name!r} is no id of ShapeNet")
-    return labels, names
-
-
-def _affine(matrices: FloatArray) -> bool:
-    return bool(np.allclose(matrices[..., 3, :], [0, 0, 0, 1], atol=1e-6))
-
-
-def _check_camera(path: Path, image_from_reconstruction: FloatArray) -> None:
-    """Refuse a camera other than the one that all released scenes have."""
-    want = NDC_FROM_CAMERA @ CAMERA_FROM_RECONSTRUCTION[:3]
-    # Depth (row 2) does not tell where a point is seen, and the whole has no scale.
-    rows = image_from_reconstruction[[0, 1, 3]]
-    scale = rows[2, 2]
-    if scale == 0 or not np.allclose(rows / scale, want, atol=1e-4):
-        raise InputError(
-            f"{path}: camera_transform is not CoReNet's camera (60 degrees, at "
-            f"{EYE.tolist()}, looking along +z, picture right = +x, picture up = +y)"
-        )
-
-
-def _decode(path: Path, name: str, data: bytes) -> ByteArray:
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(data)) as picture:
-            pixels = np.array(picture.convert("RGB"))
-    except (OSError, ValueError, SyntaxError) as error:
-        raise InputError(f"{path}: {name} cannot be decoded ({error})") from error
-    if pixels.shape[0] != pixels.shape[1]:
-        raise InputError(f"{path}: {name}: expected a square picture, got {pixels.shape[:2]}")
-    return pixels
-
-
-def _intrinsics(size_px: int) -> FloatArray:
-    """Return K, (3, 3), of a square picture."""
-    half = size_px / 2
-    pixels_from_ndc = np.array([[half, 0, half], [0, half, half], [0, 0, 1.0]])
-    return np.asarray(pixels_from_ndc @ NDC_FROM_CAMERA)
-
-
-@dataclass(frozen=True)
-class _Listing:
-    """A `dataset.json`.
-
-    Attributes:
-        synsets: Name of each class, by WordNet synset.
-        files: Scenes, paths below the file's folder.
-    """
-
-    synsets: dict[str, str]
-    files: tuple[str, ...]
-
-    @classmethod
-    def read(cls, path: Path) -> "_Listing":
-        if not path.is_file():
-            raise InputError(
-                f"{path}: no such file; unpack CoReNet's tar files below --root "
-                "(see docs/datasets.md)"
-            )
-        values = read_json(path)
-        try:
-            synsets = {str(one["id"]): str(one["human_readable"]) for one in values["classes"]}
-            files = tuple(values["files"])
-        except (KeyError, TypeError) as error:
-            raise InputError(
-                f"{path}: expected 'classes' (id, human_readable) and 'files', {error!r} is wrong"
-            ) from error
-        for file in files:
-            if not isinstance(file, str) or Path(file).is_absolute() or ".." in Path(file).parts:
-                raise InputError(f"{path}: 'files': expected paths below its folder, got {file!r}")
-        return cls(synsets, files)

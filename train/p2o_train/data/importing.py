@@ -9,7 +9,8 @@ from typing import Any, Literal, Protocol
 from tyro.conf import Positional
 
 from p2o_shapedb.database import ShapeDB
-from p2o_train.data.corenet import CoReNetDataset, CoReNetOptions, ImageKind
+from p2o_train.data.corenet import CoReNetDataset, CoReNetOptions
+from p2o_train.data.corenet_scene import ImageKind
 from p2o_train.data.pix3d import Pix3DDataset, Pix3DOptions
 from p2o_train.data.pix3d_entry import Split
 from p2o_train.data.pix3d_models import FRONT
