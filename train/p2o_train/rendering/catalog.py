@@ -76,9 +76,21 @@ class Catalog:
 
     def draw_model(self, rng: np.random.Generator, kind: str) -> CatalogModel:
         """Draw a model: every class of the kind of scene is equally likely."""
-        groups = [g for name, g in self._groups.items() if g and kind in (name, "mixed")]
-        choices = [(name, models) for group in groups for name, models in group.items()]
-        models = choices[int(rng.integers(len(choices)))][1]
+        choices = self._choices(kind)
+        return self._draw_from(rng, choices[int(rng.integers(len(choices)))])
+
+    def draw_distinct(self, rng: np.random.Generator, kind: str, count: int) -> list[CatalogModel]:
+        """Draw models of different classes; a class comes again once all have had their turn."""
+        choices = self._choices(kind)
+        order = [i for _ in range(-(-count // len(choices))) for i in rng.permutation(len(choices))]
+        return [self._draw_from(rng, choices[i]) for i in order[:count]]
+
+    def _choices(self, kind: str) -> list[list[int]]:
+        """Return the models of each class that belongs to a kind of scene."""
+        groups = [group for name, group in self._groups.items() if kind in (name, "mixed")]
+        return [models for group in groups for models in group.values()]
+
+    def _draw_from(self, rng: np.random.Generator, models: list[int]) -> CatalogModel:
         index = models[int(rng.integers(len(models)))]
         entry = self._db.models[index]
         extent = jittered_extent(rng, entry.extent_m, entry.symmetry in (0, 4))
