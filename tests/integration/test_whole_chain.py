@@ -90,9 +90,13 @@ def test_demo_reconstructs_a_real_frame(chain: Path, tmp_path: Path) -> None:
 def test_run_and_bundle_are_scored_by_the_same_command(chain: Path) -> None:
     sources = ("--shapedb", chain / "shapedb", "--dataset", chain / "dataset")
     for model in ("run", "bundle"):
-        done = run("train/evaluate.py", chain / model, *sources)
+        out = chain / f"{model}-scores"
+        done = run("train/evaluate.py", chain / model, *sources, "--out", out)
         assert done.returncode == 0, done.stderr
         assert "mAP" in done.stdout
+        figures = json.loads((out / "report.json").read_text(encoding="utf-8"))
+        assert 0 < figures["known_gravity"]["voxels"]["oracle"]["mean"] <= 1
+        assert "| oracle |" in (out / "report.md").read_text(encoding="utf-8")
 
 
 def test_pack_of_another_database_is_refused(

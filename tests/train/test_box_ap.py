@@ -1,9 +1,11 @@
-"""Average precision, matching and pair errors against values worked out by hand."""
+"""Average precision, matching and pair errors by hand, and against scikit-learn and SciPy."""
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+from sklearn.metrics import precision_recall_curve
 
 from p2o_train.metrics.box_ap import (
     LabelledBoxes,
@@ -66,6 +68,67 @@ def test_area_equals_the_naive_sum_over_recalls(
     precision = found / np.arange(1, len(ranked) + 1)
     naive = sum(max(precision[found >= level], default=0.0) for level in range(1, n_truth + 1))
     assert area_under_curve(hit, score, n_truth) == pytest.approx(naive / n_truth)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.booleans(), max_size=30), st.integers(0, 4), st.integers(0, 2**32 - 1))
+def test_area_is_that_of_scikit_learn_s_curve(hits: list[bool], missed: int, seed: int) -> None:
+    hit = np.array([*hits, True])
+    score = np.random.default_rng(seed).permutation(len(hit)) / 40
+    precision, recall, _ = precision_recall_curve(hit, score)
+    found = int(hit.sum())
+    # Recalls fall towards the end of the list; the best precision at any higher one counts.
+    best = np.maximum.accumulate(precision)[:-1]
+    area = -np.sum(np.diff(recall) * best) * found / (found + missed)
+    assert area_under_curve(hit, score, found + missed) == pytest.approx(area)
+
+
+def _naive_average_precision(images: list[ScoredImage], class_id: int, min_iou: float) -> float:
+    """As one would write PASCAL's development kit: one ranking, one prediction at a time."""
+    ranking = sorted(
+        (-image.score[j], i, j)
+        for i, image in enumerate(images)
+        for j in np.flatnonzero(image.predicted_class == class_id).tolist()
+    )
+    n_truth = sum(int((image.truth_class == class_id).sum()) for image in images)
+    taken: set[tuple[int, int]] = set()
+    hits = []
+    for _, i, j in ranking:
+        image = images[i]
+        free = [
+            (image.iou[t, j], -t)
+            for t in np.flatnonzero(image.truth_class == class_id).tolist()
+            if (i, t) not in taken and image.iou[t, j] >= min_iou
+        ]
+        hits.append(bool(free))
+        if free:
+            taken.add((i, -max(free)[1]))
+    precision = [sum(hits[: r + 1]) / (r + 1) for r in range(len(hits))]
+    recall = [sum(hits[: r + 1]) / n_truth for r in range(len(hits))]
+    area, reached = 0.0, 0.0
+    for r in range(len(hits)):
+        if recall[r] > reached:
+            area += (recall[r] - reached) * max(precision[r:])
+            reached = recall[r]
+    return area
+
+
+@settings(max_examples=60)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_average_precision_is_that_of_a_naive_detection_benchmark(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    images = []
+    for n, m in [(3, 5), (2, 4), (1, 0), (0, 3)]:
+        truth_class, predicted_class = rng.integers(0, 2, n), rng.integers(0, 2, m)
+        same = truth_class[:, None] == predicted_class[None]
+        iou = np.where(same, rng.uniform(size=(n, m)), 0.0)
+        images.append(ScoredImage(iou, truth_class, predicted_class, rng.uniform(size=m)))
+    for min_iou in (0.25, 0.5):
+        found = average_precision(images, 2, min_iou)
+        for class_id in range(2):
+            if not np.isnan(found[class_id]):
+                naive = _naive_average_precision(images, class_id, min_iou)
+                assert found[class_id] == pytest.approx(naive)
 
 
 def test_best_score_chooses_first_and_a_second_hit_is_wrong() -> None:
@@ -131,6 +194,22 @@ def test_rotation_error_is_modulo_the_symmetry(
     truth, predicted = _boxes([[0, 0, 0]], 0.3), _boxes([[0, 0, 0]], 0.3 + np.radians(yaw_deg))
     error = rotation_error_deg(truth, predicted, np.array([order]))
     assert error == pytest.approx([error_deg], rel=1e-6, abs=1e-5)
+
+
+@pytest.mark.parametrize("order", [1, 2, 4, 0])
+def test_rotation_error_is_scipy_s_least_angle_over_the_turns(order: int) -> None:
+    rng = np.random.default_rng(1)
+    truth, predicted = Rotation.random(20, rng=rng), Rotation.random(20, rng=rng)
+    steps = order or 720
+    turns = [Rotation.from_euler("y", 360 * i / steps, degrees=True) for i in range(steps)]
+    angles = [np.degrees((predicted.inv() * truth * turn).magnitude()) for turn in turns]
+    ones = np.ones((20, 3))
+    error = rotation_error_deg(
+        Box9DoF(truth.as_matrix(), ones, ones),
+        Box9DoF(predicted.as_matrix(), ones, ones),
+        np.full(20, order),
+    )
+    np.testing.assert_allclose(error, np.min(angles, axis=0), atol=1e-6 if order else 0.1)
 
 
 def test_rotation_error_of_a_solid_of_revolution_is_the_lean_of_its_axis() -> None:

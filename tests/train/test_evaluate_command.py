@@ -83,11 +83,18 @@ def test_pictures_need_their_folder(tmp_path: Path) -> None:
         ({"limit": 0}, "--limit must be at least 1, got 0"),
         ({"score": 1.0}, "--score must be in 0..1, got 1.0"),
         ({"threads": 0}, "--threads and --picture-count must be at least 1"),
+        ({"voxel_size": 4}, r"--voxel-size must be in 8\.\.256, got 4"),
     ],
 )
 def test_options_out_of_range_name_their_flag(options: dict[str, float], message: str) -> None:
     with pytest.raises(InputError, match=message):
         EvaluateConfig(Path("run"), **options)  # type: ignore[arg-type]
+
+
+def test_solids_are_kept_beside_the_database_unless_told_otherwise() -> None:
+    config = EvaluateConfig(Path("run"), shapedb=Path("data/shapes"))
+    assert config.solids_folder() == Path("data/shapes.cache/solids")
+    assert replace(config, solids=Path("kept")).solids_folder() == Path("kept")
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:

@@ -10,8 +10,11 @@ from torch import nn
 
 from p2o_shapedb.database import ModelEntry, ShapeDB
 from p2o_train.data.sample import Sample
-from p2o_train.evaluation import evaluate, evaluate_both, score_sample
+from p2o_train.evaluation import evaluate, evaluate_both
+from p2o_train.metrics.scene_voxels import Solid
 from p2o_train.predictors import torch_predictor
+from p2o_train.scene_score import VoxelMeter
+from p2o_train.scoring import score_sample
 from points2objects.camera import Camera, level_from_up
 from points2objects.errors import InputError
 from points2objects.geometry import Box9DoF, ByteArray, FloatArray, rigid, rotation_about_y
@@ -138,6 +141,67 @@ def test_perfect_maps_score_one_everywhere(pose: PoseEncoding) -> None:
         assert report.errors.shape_iou > 0.98
         assert report.collisions == 0
         assert report.gravity_deg < 1e-2
+
+
+class _SdfSolids:
+    """Solids of the exemplars' own distances; here every model is its own exemplar."""
+
+    def __init__(self, database: ShapeDB) -> None:
+        self.solids = [Solid.of(sdf < 0) for sdf in database.sdf]
+
+    def of_model(self, model_index: int) -> Solid:
+        return self.solids[model_index]
+
+    def of_exemplar(self, exemplar_id: int) -> Solid:
+        return self.solids[exemplar_id]
+
+
+def test_voxels_are_counted_on_request_and_change_nothing_else() -> None:
+    database, samples = _shapedb(), _samples(3)
+    spec, meter = _spec(database), VoxelMeter(database, _SdfSolids(database), 48)
+    oracle = _Oracle(samples, spec, database, tilt=np.radians(10))
+    reports = evaluate_both(oracle, spec, samples, database, voxels=meter)
+    plain = evaluate_both(oracle, spec, samples, database)
+    assert plain.known.voxels is plain.estimated.voxels is None
+    assert replace(reports.known, voxels=None) == plain.known
+    assert reports.known.voxels is not None
+    assert reports.estimated.voxels is not None
+    assert reports.known.voxels.absolute.mean > 0.97
+    assert reports.known.voxels.relative.mean > 0.97
+    # Wrong gravity moves every box; alignment moves them back.
+    assert reports.estimated.voxels.absolute.mean < 0.8
+    assert reports.estimated.voxels.aligned.mean > 0.97
+    assert reports.estimated.voxels.oracle == reports.known.voxels.oracle
+    stored = json.loads(reports.known.to_json())["voxels"]
+    assert stored["absolute"]["mean"] == reports.known.voxels.absolute.mean
+    assert len(stored["oracle"]["by_class"]) == len(CLASSES)
+    assert "| voxel IoU, 48^3 | bottle | chair | table | mean |" in reports.known.to_markdown()
+    assert "in canonical pose 100.0 % (nearest: 100.0 %)" in reports.known.to_markdown()
+
+
+def test_the_chosen_exemplar_s_place_is_reported() -> None:
+    database, samples = _shapedb(), _samples(4)
+    spec = _spec(database)
+    assert evaluate(
+        _Oracle(samples, spec, database), spec, samples, database
+    ).errors.exemplar_rank == pytest.approx(1.0)
+    # The network chooses by the labels of one database, another says that the others are nearer.
+    swapped = np.array([1, 0, 3, 2, 5, 4])
+    wrong = replace(database, exemplar_id=swapped, soft_labels=database.soft_labels[:, ::-1])
+    oracle = _Oracle(samples, spec, database)
+    report = evaluate(oracle, _spec(wrong), samples, wrong)
+    assert (report.errors.exemplar_rank, report.errors.exemplar_accuracy) == (2.0, 0.0)
+
+
+def test_peaks_below_the_operating_threshold_count_for_average_precision_alone() -> None:
+    database, samples = _shapedb(), _samples(2)
+    spec = replace(_spec(database), score_threshold=0.95)
+    oracle = _Oracle(samples, spec, database)
+    report = evaluate(oracle, spec, samples, database)
+    assert report.map50 == pytest.approx(1.0)
+    assert (report.at50.recall, report.errors.pairs) == (0.0, 0)
+    high = evaluate(oracle, _spec(database), samples, database, threshold=0.95)
+    assert (high.map50, high.errors.pairs) == (0.0, 6)
 
 
 def test_random_maps_score_near_zero() -> None:

@@ -12,9 +12,11 @@ from p2o_shapedb.command import atomic_path, refuse_existing
 from points2objects.errors import InputError
 
 if TYPE_CHECKING:
+    from p2o_shapedb.database import ShapeDB
     from p2o_train.data.rendered import RenderedDataset
     from p2o_train.data.sample import Sample
     from p2o_train.evaluation import GravityReports
+    from p2o_train.scene_score import VoxelMeter
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,14 @@ class EvaluateConfig:
     """Operating threshold of precision, recall and errors; the model's own by default."""
     threads: int = 2
     """CPU threads of the TFLite interpreter."""
-    json: Path | None = None
-    """Also write all figures to this file."""
+    voxels: bool = True
+    """Also compare whole scenes on voxel grids, as the paper's table 1 does."""
+    voxel_size: int = 128
+    """Cells per side of a scene's grid."""
+    solids: Path | None = None
+    """Folder that keeps the models' solids for later evaluations; <shapedb>.cache by default."""
+    out: Path | None = None
+    """Also write all figures into this new folder: report.json and report.md."""
     pictures: Path | None = None
     """Also write pictures into this new folder: true boxes white, predicted ones in colour."""
     picture_count: int = 16
@@ -53,6 +61,12 @@ class EvaluateConfig:
             raise InputError(f"--score must be in 0..1, got {self.score}")
         if self.threads < 1 or self.picture_count < 1:
             raise InputError("--threads and --picture-count must be at least 1")
+        if not 8 <= self.voxel_size <= 256:
+            raise InputError(f"--voxel-size must be in 8..256, got {self.voxel_size}")
+
+    def solids_folder(self) -> Path:
+        """Where solids are kept."""
+        return self.solids or self.shapedb.with_name(self.shapedb.name + ".cache") / "solids"
 
 
 @dataclass(frozen=True)
@@ -82,7 +96,7 @@ def evaluate_model(config: EvaluateConfig) -> None:
     from p2o_train.pictures import save_pictures
     from p2o_train.predictors import load_predictor
 
-    for path in (config.json, config.pictures):
+    for path in (config.out, config.pictures):
         if path is not None:
             refuse_existing(path, config.overwrite)
     shapedb = ShapeDB.load(config.shapedb)
@@ -92,12 +106,17 @@ def evaluate_model(config: EvaluateConfig) -> None:
         model = replace(model, spec=replace(model.spec, score_threshold=config.score))
     samples = FirstSamples(dataset, config.limit or len(dataset))
 
-    reports = evaluate_both(model.predict, model.spec, samples, shapedb, progress=True)
+    meter = _meter(config, shapedb) if config.voxels else None
+    reports = evaluate_both(
+        model.predict, model.spec, samples, shapedb, progress=True, voxels=meter
+    )
     print(_tables(reports))
-    if config.json is not None:
-        with atomic_path(config.json, config.overwrite) as path:
-            path.write_text(_json(reports, config), encoding="utf-8")
-        print(f"wrote {config.json}")
+    if config.out is not None:
+        with atomic_path(config.out, config.overwrite) as folder:
+            folder.mkdir()
+            (folder / "report.json").write_text(_json(reports, config), encoding="utf-8")
+            (folder / "report.md").write_text(_tables(reports), encoding="utf-8")
+        print(f"wrote {config.out}/report.json and report.md")
     if config.pictures is not None:
         with atomic_path(config.pictures, config.overwrite) as folder:
             folder.mkdir()
@@ -108,6 +127,13 @@ def evaluate_model(config: EvaluateConfig) -> None:
         f"scored {config.model} on {len(samples)} images of {config.dataset} ({config.split}): "
         f"mAP@0.25 {100 * reports.known.map25:.1f} %, mAP@0.5 {100 * reports.known.map50:.1f} %"
     )
+
+
+def _meter(config: EvaluateConfig, shapedb: "ShapeDB") -> "VoxelMeter":
+    from p2o_train.metrics.solids import Solids
+    from p2o_train.scene_score import VoxelMeter
+
+    return VoxelMeter(shapedb, Solids(shapedb, config.solids_folder()), config.voxel_size)
 
 
 def _tables(reports: "GravityReports") -> str:

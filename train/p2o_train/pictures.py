@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from p2o_train.data.sample import Sample
-from p2o_train.evaluation import Prediction, predict_level
 from p2o_train.predictors import SpecifiedPredictor
+from p2o_train.scoring import Prediction, predict_level
 from points2objects.camera import Camera
 from points2objects.errors import InputError
 from points2objects.geometry import BOX_EDGES, Box9DoF, ByteArray, FloatArray

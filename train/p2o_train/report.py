@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from p2o_train.metrics.box_ap import PrecisionRecall
+from p2o_train.voxel_report import VoxelReport, percent
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class DetectionErrors:
         scale: Median factor by which a side is off, less one.
         center_px: Median distance of the projected centres, px.
         exemplar_accuracy: Share with the true model's own nearest exemplar, 0..1.
+        exemplar_rank: Mean place of the chosen exemplar among those of its class by distance to
+            the true model, from 1; see `exemplar_choice.exemplar_rank`.
         shape_iou: Mean volumetric IoU of the placed predicted exemplar with the true model's
             nearest exemplar in the true box, 0..1.
     """
@@ -36,6 +39,7 @@ class DetectionErrors:
     scale: float
     center_px: float
     exemplar_accuracy: float
+    exemplar_rank: float
     shape_iou: float
 
 
@@ -58,6 +62,7 @@ class EvaluationReport:
         collisions: Pairs of predicted solids that overlap, over all images.
         collision_volume: Their mean shared volume, cubic camera heights; 0 without collisions.
         gravity_deg: Median angle between the estimated and the true up direction, degrees.
+        voxels: Figures on voxel grids; None if they were not asked for, or no image has an object.
     """
 
     classes: tuple[str, ...]
@@ -73,6 +78,7 @@ class EvaluationReport:
     collisions: int
     collision_volume: float
     gravity_deg: float
+    voxels: VoxelReport | None = None
 
     @property
     def map25(self) -> float:
@@ -99,36 +105,44 @@ class EvaluationReport:
         for name, count, ap25, ap50 in zip(
             self.classes, self.objects, self.ap25, self.ap50, strict=True
         ):
-            rows.append(f"| {name} | {count} | {_percent(ap25)} | {_percent(ap50)} |")
-        means = f"{_percent(self.map25)} | {_percent(self.map50)}"
+            rows.append(f"| {name} | {count} | {percent(ap25)} | {percent(ap50)} |")
+        means = f"{percent(self.map25)} | {percent(self.map50)}"
         rows.append(f"| **mean** | {sum(self.objects)} | {means} |")
-        return "\n".join([*rows, "", *self._lines()])
+        table = [self.voxels.to_markdown(self.classes), ""] if self.voxels else []
+        return "\n".join([*rows, "", *table, *self._lines()])
 
     def _lines(self) -> list[str]:
         errors, at25, at50 = self.errors, self.at25, self.at50
         return [
             f"- {self.images} images, {'known' if self.known_gravity else 'estimated'} gravity "
             f"(the estimate is off by {self.gravity_deg:.1f} deg)",
-            f"- at score {self.score_threshold:g}: precision {_percent(at25.precision)} and recall "
-            f"{_percent(at25.recall)} at IoU 0.25; {_percent(at50.precision)} and "
-            f"{_percent(at50.recall)} at IoU 0.5",
+            f"- at score {self.score_threshold:g}: precision {percent(at25.precision)} and recall "
+            f"{percent(at25.recall)} at IoU 0.25; {percent(at50.precision)} and "
+            f"{percent(at50.recall)} at IoU 0.5",
             f"- {errors.pairs} objects found by their centre, median errors: "
             f"{errors.center_px:.1f} px, rotation {errors.rotation_deg:.1f} deg, position "
-            f"{errors.translation:.3f} camera heights ({_percent(errors.translation_relative)} of "
-            f"the distance), sides {_percent(errors.scale)}",
-            f"- nearest exemplar chosen {_percent(errors.exemplar_accuracy)}, shape IoU "
-            f"{_percent(errors.shape_iou)}; {self.collisions} collisions of "
-            f"{self.collision_volume:.2g} cubic camera heights each",
+            f"{errors.translation:.3f} camera heights ({percent(errors.translation_relative)} of "
+            f"the distance), sides {percent(errors.scale)}",
+            f"- nearest exemplar chosen {percent(errors.exemplar_accuracy)}, mean rank "
+            f"{errors.exemplar_rank:.1f}{self._exemplar_iou()}; shape IoU of placed exemplars "
+            f"{percent(errors.shape_iou)}",
+            f"- {self.collisions} collisions of {self.collision_volume:.2g} cubic camera heights"
+            f"{self._collision_cells()} each",
         ]
+
+    def _exemplar_iou(self) -> str:
+        if self.voxels is None:
+            return ""
+        chosen, nearest = percent(self.voxels.chosen_iou), percent(self.voxels.nearest_iou)
+        return f", IoU with the true model in canonical pose {chosen} (nearest: {nearest})"
+
+    def _collision_cells(self) -> str:
+        return "" if self.voxels is None else f" ({self.voxels.collision_cells:.0f} cells)"
 
 
 def _mean(values: Sequence[float]) -> float:
     known = [value for value in values if not np.isnan(value)]
     return float(np.mean(known)) if known else float("nan")
-
-
-def _percent(value: float) -> str:
-    return "-" if np.isnan(value) else f"{100 * value:.1f} %"
 
 
 def _plain(value: Any) -> Any:

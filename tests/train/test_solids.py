@@ -1,0 +1,73 @@
+"""Solids of real meshes: what is filled, and the folder that keeps them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import trimesh
+
+from p2o_shapedb.database import CanonicalMesh, ShapeDB, mesh_path
+from p2o_train.batches import TrainingData
+from p2o_train.metrics.solids import Solids, filled_cells
+from points2objects.errors import InputError
+
+
+def _mesh(shape: trimesh.Trimesh) -> CanonicalMesh:
+    colors = np.full((len(shape.vertices), 3), 128, np.uint8)
+    return CanonicalMesh(np.array(shape.vertices), np.array(shape.faces), colors, False)
+
+
+def _ball() -> CanonicalMesh:
+    return _mesh(trimesh.creation.icosphere(3, 0.5))
+
+
+def _radius() -> npt.NDArray[np.float64]:
+    axis = (np.arange(128) + 0.5) / 128 - 0.5
+    x, y, z = np.meshgrid(axis, axis, axis, indexing="ij")
+    return np.sqrt(x**2 + y**2 + z**2)
+
+
+def test_a_ball_is_filled_and_what_its_surface_touches_counts() -> None:
+    filled, radius = filled_cells(_ball(), "chair"), _radius()
+    assert filled[radius < 0.49].all()
+    assert not filled[radius > 0.5 + np.sqrt(3) / 2 / 128].any()
+    assert filled.sum() / 128**3 > np.pi / 6
+
+
+def test_an_open_bowl_stays_hollow_and_its_wall_is_not_lost() -> None:
+    ball = trimesh.creation.icosphere(3, 0.5)
+    lower = np.asarray(ball.triangles_center)[:, 1] < 0
+    half = trimesh.Trimesh(ball.vertices, np.asarray(ball.faces)[lower])
+    filled, radius = filled_cells(_mesh(half), "bowl"), _radius()
+    y = (np.arange(128) + 0.5) / 128 - 0.5
+    assert not filled[radius < 0.47].any()
+    from_above = np.asarray(filled[:, y < -0.1].any(axis=1))
+    assert from_above[radius[:, 64] < 0.4].all()
+
+
+@pytest.fixture
+def database(noise_data: TrainingData, tmp_path: Path) -> ShapeDB:
+    shapedb = replace(noise_data.shapedb, folder=tmp_path / "shapedb")
+    path = mesh_path(tmp_path / "shapedb", shapedb.models[1].id)
+    path.parent.mkdir(parents=True)
+    _ball().save(path)
+    return shapedb
+
+
+def test_a_solid_is_made_once_and_kept(database: ShapeDB, tmp_path: Path) -> None:
+    first = Solids(database, tmp_path / "kept").of_model(1)
+    filled = filled_cells(database.mesh(1), "chair")
+    np.testing.assert_array_equal(first.cells, np.packbits(filled))
+    mesh_path(tmp_path / "shapedb", database.models[1].id).unlink()
+    again = Solids(database, tmp_path / "kept").of_exemplar(1)
+    np.testing.assert_array_equal(again.cells, first.cells)
+    np.testing.assert_array_equal(again.rim, first.rim)
+    with pytest.raises(FileNotFoundError):
+        Solids(database, tmp_path / "other").of_model(1)
+
+
+def test_a_database_without_meshes_says_so(noise_data: TrainingData, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no meshes"):
+        Solids(noise_data.shapedb, tmp_path).of_model(0)
