@@ -14,6 +14,7 @@ import tyro
 
 from p2o_train.metrics.box_iou import symmetric_iou
 from p2o_train.metrics.pair_errors import rotation_error_deg
+from p2o_train.scene_files import boxes_world, read_scenes
 from points2objects.errors import InputError
 from points2objects.geometry import Box9DoF, FloatArray, project_to_so3, rigid
 
@@ -95,7 +96,11 @@ class ObjectScore:
 def evaluate_clip(config: ClipConfig) -> None:
     """Print a table with a row per measured object."""
     recording = read_recording(config.recording)
-    scenes = _read_scenes(config.scenes)
+    scenes = read_scenes(config.scenes)
+    if any(scene["unit"] != "metre" for scene in scenes.values()):
+        raise InputError(
+            f"{config.scenes}: its scenes are not metric; run the demo on a posed recording"
+        )
     print("| object | frames | found | centre error | heading error | IoU |")
     print("|---|---:|---:|---:|---:|---:|")
     for score in score_clip(recording, scenes, config.max_distance):
@@ -176,17 +181,6 @@ def _measured_box(entry: dict[str, Any]) -> Box9DoF:
     )
 
 
-def _read_scenes(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        scenes = {str(scene["frame"]): scene for scene in map(json.loads, lines)}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: expected scenes.jsonl of demo/camera.py ({error})") from error
-    if any(scene["unit"] != "metre" for scene in scenes.values()):
-        raise InputError(f"{path}: its scenes are not metric; run the demo on a posed recording")
-    return scenes
-
-
 def _rigid_fit(source: FloatArray, target: FloatArray) -> FloatArray:
     """Return the rigid transform, (4, 4), that carries points (n, 3) best onto others (Kabsch)."""
     mine, theirs = source.mean(axis=0), target.mean(axis=0)
@@ -213,9 +207,7 @@ def _nearest(
     same = [entry for entry in scene["objects"] if entry["class"] == measured.label]
     if not same:
         return []
-    boxes = Box9DoF(
-        *(np.array([entry[key] for entry in same]) for key in ("rotation", "translation", "scale"))
-    ).transformed(measured_from_world)
+    boxes = boxes_world(same).transformed(measured_from_world)
     away = np.linalg.norm(boxes.translation - measured.box.translation, axis=1)
     best = int(away.argmin())
     if away[best] > FOUND_WITHIN * float(np.linalg.norm(measured.box.scale)):
