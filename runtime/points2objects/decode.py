@@ -21,7 +21,7 @@ class Peaks:
         score: (n,), 0..1.
         row: (n,), cell.
         column: (n,), cell.
-        rotation: (n, 9), raw.
+        rotation: (n, 9), raw; (n, 8) if the spec says bins.
         translation: (n, 3), raw.
         scale: (n, 3), raw.
         gravity: (n, 3), raw.

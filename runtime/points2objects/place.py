@@ -16,7 +16,7 @@ from points2objects.geometry import (
     project_to_so3,
     rotation_about_y,
 )
-from points2objects.spec import ModelSpec, PoseEncoding
+from points2objects.spec import ModelSpec, PoseEncoding, RotationEncoding
 
 CAMERA_LEVEL: FloatArray = np.array([0.0, 1.0, 0.0])
 """Where the camera stands in the level frame."""
@@ -24,13 +24,21 @@ CAMERA_LEVEL: FloatArray = np.array([0.0, 1.0, 0.0])
 LOG_LIMIT = 6.0
 """Raw logs are clipped to this: e^6 = 400 camera heights is past anything worth placing."""
 
+BIN_CENTERS: FloatArray = np.array([-np.pi / 2, np.pi / 2])
+"""Middles of the two bins of `RotationEncoding.BINS`, radians."""
+
+BIN_REACH = 2 * np.pi / 3
+"""A bin holds the angles so near to its middle: the two overlap by 60 degrees on either side."""
+
+
+
 
 @dataclass(frozen=True, eq=False)
 class RawPose:
     """What the pose heads hold for n objects.
 
     Attributes:
-        rotation: (n, 9).
+        rotation: (n, 9); (n, 8) if the spec says bins.
         translation: (n, 3).
         scale: (n, 3).
     """
@@ -74,16 +82,12 @@ def encode_pose(
         translation = np.concatenate([offset, np.log(distance)], axis=-1)
         rotation = rotation_about_y(-ray_azimuth(from_camera)) @ rotation
         scale = np.log(scale / distance)
-    return RawPose((rotation - np.eye(3)).reshape(-1, 9), translation, scale)
+    return RawPose(encode_rotation(rotation, spec.rotation), translation, scale)
 
 
 def decode_pose(raw: RawPose, cells: FloatArray, camera: Camera, spec: ModelSpec) -> Box9DoF:
-    """Read boxes in the level frame out of the pose heads; inverse of `encode_pose`.
-
-    The rotation head holds the difference to the identity, so that an untrained head is a proper
-    rotation and not a degenerate matrix (eq. 6).
-    """
-    rotation = project_to_so3(np.asarray(raw.rotation, float).reshape(-1, 3, 3) + np.eye(3))
+    """Read boxes in the level frame out of the pose heads; inverse of `encode_pose`."""
+    rotation = decode_rotation(np.asarray(raw.rotation, float), spec.rotation)
     translation = np.asarray(raw.translation, float)
     scale = np.asarray(raw.scale, float)
     if spec.pose is PoseEncoding.DIRECT:
@@ -97,6 +101,37 @@ def decode_pose(raw: RawPose, cells: FloatArray, camera: Camera, spec: ModelSpec
         CAMERA_LEVEL + distance * rays_level,
         distance * np.exp(np.clip(scale, -LOG_LIMIT, LOG_LIMIT)),
     )
+
+
+def encode_rotation(rotation: FloatArray, encoding: RotationEncoding) -> FloatArray:
+    """Write rotations, (n, 3, 3), as the rotation head should hold them, (n, channels).
+
+    MATRIX holds the difference to the identity, so that an untrained head is a proper rotation
+    and not a degenerate matrix (eq. 6). BINS holds for each bin two scores, not in it and in it,
+    then the sine and the cosine less one of the angle from its middle; a tilt is lost.
+    """
+    if encoding is RotationEncoding.MATRIX:
+        return np.asarray((rotation - np.eye(3)).reshape(-1, 9))
+    offset = turn_about_y(rotation)[:, None] - BIN_CENTERS
+    inside = np.where(np.cos(offset) >= np.cos(BIN_REACH), 1.0, -1.0)
+    bins = np.stack([-inside, inside, np.sin(offset), np.cos(offset) - 1], axis=-1)
+    return bins.reshape(-1, 8)
+
+
+def decode_rotation(raw: FloatArray, encoding: RotationEncoding) -> FloatArray:
+    """Read rotations, (n, 3, 3), out of the rotation head, (n, channels)."""
+    if encoding is RotationEncoding.MATRIX:
+        return project_to_so3(raw.reshape(-1, 3, 3) + np.eye(3))
+    bins = raw.reshape(-1, 2, 4)
+    best = (bins[:, :, 1] - bins[:, :, 0]).argmax(axis=1)
+    _, _, sin, cos_less_one = bins[np.arange(len(bins)), best].T
+    return rotation_about_y(np.arctan2(sin, cos_less_one + 1) + BIN_CENTERS[best])
+
+
+def turn_about_y(rotation: FloatArray) -> FloatArray:
+    """Return the angle, (n,), radians, of the turn about +y that is nearest to each rotation."""
+    sine, cosine = rotation[:, 0, 2] - rotation[:, 2, 0], rotation[:, 0, 0] + rotation[:, 2, 2]
+    return np.asarray(np.arctan2(sine, cosine))
 
 
 def peak_pixels(peaks: Peaks, spec: ModelSpec) -> FloatArray:

@@ -22,6 +22,21 @@ class PoseEncoding(str, Enum):
     RAY = "ray"
 
 
+class RotationEncoding(str, Enum):
+    """How the rotation head is read (`points2objects.place` holds the formulas).
+
+    MATRIX: nine numbers, a matrix that is projected to the nearest rotation (eq. 6).
+    BINS: the paper's baseline from CenterNet, eight numbers: the turn about +y as one of two
+    overlapping bins, and an offset from the bin's middle. Boxes stand upright.
+    """
+
+    MATRIX = "matrix"
+    BINS = "bins"
+
+
+ROTATION_CHANNELS = {RotationEncoding.MATRIX: 9, RotationEncoding.BINS: 8}
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """The contract between a trained network and everything that reads its outputs.
@@ -36,6 +51,7 @@ class ModelSpec:
         mean: RGB subtracted from the image, 0..255.
         std: RGB divisor after that.
         pose: How the pose heads are encoded.
+        rotation: How the rotation head is encoded; specs from before this field hold MATRIX.
         score_threshold: Peaks below it are dropped (paper: 0.01 synthetic, 0.1 real images).
         max_objects: At most so many peaks, best first.
         vote_radius: Pose is averaged over the cells this near to a peak, rows and columns; 0 reads
@@ -54,6 +70,7 @@ class ModelSpec:
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
     pose: PoseEncoding = PoseEncoding.RAY
+    rotation: RotationEncoding = RotationEncoding.MATRIX
     score_threshold: float = 0.3
     max_objects: int = 16
     vote_radius: int = 0
@@ -104,7 +121,7 @@ class ModelSpec:
         """
         return {
             "heatmap": len(self.classes),
-            "rotation": 9,
+            "rotation": ROTATION_CHANNELS[self.rotation],
             "translation": 3,
             "scale": 3,
             "gravity": 3,
@@ -127,6 +144,7 @@ class ModelSpec:
             for key in ("classes", "mean", "std"):
                 values[key] = tuple(values[key])
             values["pose"] = PoseEncoding(values["pose"])
+            values["rotation"] = RotationEncoding(values.get("rotation", RotationEncoding.MATRIX))
             return cls(**values)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise BundleError(f"model spec: not a valid spec ({error})") from error
