@@ -15,6 +15,8 @@ def main() -> int:
         from p2o_train.rendered_data import load_training_data
 
         result = train(config, load_training_data(config))
+        if not result.leads:
+            return
         print(
             f"trained {result.folder} ({result.steps} steps, {result.minutes:.1f} min; best "
             f"mAP@0.5 {result.map50:.3f}, mAP@0.25 {result.map25:.3f}); "

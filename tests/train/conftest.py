@@ -76,6 +76,19 @@ def noise_sample(shapedb: ShapeDB, seed: int, objects: int = 2) -> Sample:
     )
 
 
+def uneven_noise() -> TrainingData:
+    """Return eight samples with one to three objects each, for training and for validation."""
+    shapedb = ball_database()
+    samples = [noise_sample(shapedb, seed, objects=1 + seed % 3) for seed in range(8)]
+    return TrainingData(samples, samples, shapedb)
+
+
+@pytest.fixture(scope="session")
+def uneven_data() -> TrainingData:
+    """Eight samples that serve for training and for validation."""
+    return uneven_noise()
+
+
 @pytest.fixture(scope="session")
 def noise_data() -> TrainingData:
     """Four samples that serve for training and for validation."""

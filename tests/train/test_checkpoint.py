@@ -1,5 +1,6 @@
 """Run folders that are not whole are refused in one clear line."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,9 +19,11 @@ from p2o_train.checkpoint import (
 from p2o_train.config import NetworkConfig, TrainConfig
 from p2o_train.ema import averaged_copy
 from p2o_train.network.build import build_network
+from p2o_train.options import parse_training
 from points2objects.errors import InputError
 from points2objects.spec import ModelSpec
 
+ROOT = Path(__file__).parents[2]
 NETWORK = NetworkConfig(
     backbone="hourglass", pretrained=False, hourglass_stem=4, hourglass_widths=(4, 4)
 )
@@ -126,6 +129,19 @@ def test_config_survives_json() -> None:
     assert TrainConfig.from_json(config.to_json()) == config
 
 
+def test_a_config_from_before_the_formulations_means_the_same() -> None:
+    """The run behind the default bundle was started before --rotation and --loss.settled."""
+    earlier = TrainConfig.from_json((ROOT / "train/checkpoints/default/config.json").read_text())
+    words = ["--init", "runs/first", "--minutes", "112", "--validate-every", "3"]
+    today = parse_training("", [*words, "--loss.settled", "0"])
+    assert today.same_training(earlier)
+    assert not parse_training("", words).same_training(earlier)
+    values = json.loads(earlier.to_json())
+    del values["rotation"]
+    values["loss"]["point_form"] = "joint"
+    assert TrainConfig.from_json(json.dumps(values)).rotation == "points"
+
+
 def test_fine_tuning_takes_over_what_fits(run: Path) -> None:
     """Another shape database changes the exemplar head alone."""
     earlier = load_network(run).network.state_dict()
@@ -135,6 +151,22 @@ def test_fine_tuning_takes_over_what_fits(run: Path) -> None:
     for name, value in network.state_dict().items():
         if name not in new:
             torch.testing.assert_close(value, earlier[name], rtol=0, atol=0)
+
+
+def test_own_classes_change_what_names_them_alone(run: Path) -> None:
+    own = replace(SPEC, classes=("lamp", "plant", "desk"), exemplars_per_class=4)
+    network = build_network(NETWORK, own)
+    new = {name.rsplit(".", 2)[0] for name in start_from(network, run)}
+    assert new == {"heads.heads.heatmap", "heads.heads.exemplar"}
+
+
+def test_heads_that_are_to_start_anew_do(run: Path) -> None:
+    network = build_network(NETWORK, SPEC)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    new = start_from(network, run, ("rotation", "scale"))
+    assert {name.split(".")[2] for name in new} == {"rotation", "scale"}
+    for name in new:
+        assert torch.equal(network.state_dict()[name], before[name])
 
 
 def test_weights_of_another_kind_of_network_are_refused(run: Path) -> None:

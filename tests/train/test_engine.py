@@ -1,19 +1,29 @@
 """The training loop: exact resume, what a run folder holds, and learning itself."""
 
 import json
+import logging
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
+    EventAccumulator,
+)
 
-from p2o_train.batches import BatchDataset, TrainingData, batches_from
+from p2o_train.batches import Augment, BatchDataset, TrainingData, batches_from
 from p2o_train.checkpoint import load_network
 from p2o_train.config import LossConfig, NetworkConfig, OptimConfig, TrainConfig
+from p2o_train.data.augment import AugmentConfig
 from p2o_train.data.sample import Sample
 from p2o_train.ema import averaged_copy, update_average
 from p2o_train.engine import make_spec, train
+from p2o_train.pictures import ZOOM
+from p2o_train.rendered_data import RenderedAugment
 from points2objects.errors import InputError
 from points2objects.geometry import Box9DoF
 
@@ -44,16 +54,17 @@ def config_for(folder: Path, steps: int) -> TrainConfig:
 
 
 class StopAfter:
-    """An augmentation that changes nothing, and interrupts the run at some call."""
+    """An augmentation that interrupts the run after some calls of another."""
 
-    def __init__(self, calls: int) -> None:
+    def __init__(self, calls: int, augment: Augment) -> None:
         self.calls = calls
+        self.augment = augment
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         self.calls -= 1
         if self.calls < 0:
             raise KeyboardInterrupt
-        return sample
+        return self.augment(sample, rng)
 
 
 def steps_of(folder: Path) -> list[dict[str, float]]:
@@ -66,19 +77,28 @@ def steps_of(folder: Path) -> list[dict[str, float]]:
 
 
 def test_a_resumed_run_is_bit_exact(tmp_path: Path, noise_data: TrainingData) -> None:
+    """Six steps are three and three: losses, weights, running mean, optimizer, augmentation."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    train(config_for(whole, 6), noise_data)
+    varied = RenderedAugment(AugmentConfig(), noise_data.shapedb.models)
+    data = replace(noise_data, augment=varied)
+    train(config_for(whole, 6), data)
     # Two images a batch: the interrupt comes in the middle of the second epoch.
     with pytest.raises(KeyboardInterrupt):
-        train(config_for(parts, 6), replace(noise_data, augment=StopAfter(7)))
+        train(config_for(parts, 6), replace(data, augment=StopAfter(6, varied)))
     assert len(steps_of(parts)) == 3
-    train(config_for(parts, 6), noise_data)
+    train(config_for(parts, 6), data)
     assert steps_of(whole) == steps_of(parts)
+    assert len({entry["total"] for entry in steps_of(whole) if "total" in entry}) == 6
     first, second = (
         torch.load(folder / "checkpoint.pt", weights_only=True) for folder in (whole, parts)
     )
-    for name, value in first["network"].items():
-        assert torch.equal(value, second["network"][name]), name
+    for part in ("network", "average"):
+        for name, value in first[part].items():
+            assert torch.equal(value, second[part][name]), name
+    assert not torch.equal(*(first[part]["body.stem.0.weight"] for part in ("network", "average")))
+    for number, moments in first["optimizer"]["state"].items():
+        for name, value in moments.items():
+            assert torch.equal(value, second["optimizer"]["state"][number][name])
 
 
 def test_fine_tuning_starts_from_the_other_run_s_weights(
@@ -165,6 +185,55 @@ def test_the_run_folder_gives_the_network_back(tmp_path: Path, noise_data: Train
     assert not run.network.training
     names = {path.name.split(".")[0] for path in tmp_path.iterdir()}
     assert names == {"checkpoint", "best", "config", "spec", "data", "metrics", "events"}
+
+
+def test_tensorboard_shows_boxes_and_heat_maps(tmp_path: Path, noise_data: TrainingData) -> None:
+    train(replace(config_for(tmp_path, 1), input_size=128), noise_data)
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert set(events.Tags()["images"]) == {"boxes", "heatmap"}
+    (shown,) = events.Images("boxes")
+    picture = cv2.imdecode(np.frombuffer(shown.encoded_image_string, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    assert picture.shape == (128 * ZOOM, 128 * ZOOM, 3)
+    # The true boxes are drawn in white over the noise.
+    assert (picture == 255).all(axis=2).mean() > 0.002
+
+
+def test_the_end_tells_speed_and_memory(
+    tmp_path: Path, noise_data: TrainingData, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    train(replace(config_for(tmp_path, 3), pictures=0), noise_data)
+    lines = [r.getMessage() for r in caplog.records if "images/s" in r.getMessage()]
+    # Two steps an epoch: the first ends after step 2, the run within the second.
+    assert [line.split(":")[0] for line in lines] == ["step 2, epoch 1.0", "step 3, epoch 1.5"]
+    assert all(re.search(r"[\d.]+ images/s, peak memory [\d.]+ GB$", line) for line in lines)
+
+
+def test_bfloat16_stays_close_and_keeps_float32_weights(
+    tmp_path: Path, noise_data: TrainingData
+) -> None:
+    losses = []
+    for precision in ("float32", "bfloat16"):
+        folder = tmp_path / precision
+        train(replace(config_for(folder, 1), precision=precision, pictures=0), noise_data)
+        losses.append(steps_of(folder)[0]["total"])
+        weights = torch.load(folder / "checkpoint.pt", weights_only=True)["network"]
+        assert {v.dtype for v in weights.values()} == {torch.float32, torch.int64}
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
+
+
+@pytest.mark.parametrize("rotation", ["bins", "matrix", "points"])
+def test_every_formulation_trains_and_is_scored(
+    tmp_path: Path, noise_data: TrainingData, rotation: Literal["bins", "matrix", "points"]
+) -> None:
+    config = replace(config_for(tmp_path, 2), rotation=rotation, pictures=0)
+    train(config, noise_data)
+    run = load_network(tmp_path)
+    assert run.spec.outputs["rotation"] == (8 if rotation == "bins" else 9)
+    assert run.config.rotation == rotation
+    assert (tmp_path / "best.pt").is_file()
 
 
 def test_an_empty_split_is_refused(tmp_path: Path, noise_data: TrainingData) -> None:

@@ -12,8 +12,10 @@ from p2o_train.collision import collision_loss, geman_mcclure, sample_inside
 from p2o_train.config import LossConfig
 from p2o_train.geometry import BoxTensors, project_to_so3, rotation_about_y
 from p2o_train.losses import (
+    bin_loss,
     focal_loss,
     hard_shape_loss,
+    huber_loss,
     l1_loss,
     point_loss,
     rotation_loss,
@@ -22,7 +24,9 @@ from p2o_train.losses import (
 )
 from p2o_train.symmetry import symmetry_turns
 from points2objects.geometry import Box9DoF
+from points2objects.place import BIN_CENTERS, decode_rotation, encode_rotation
 from points2objects.settle import rest_on_support
+from points2objects.spec import RotationEncoding
 
 
 def rand(*shape: int, seed: int = 0) -> Tensor:
@@ -141,6 +145,88 @@ class TestPoints:
         none = random_boxes(0, 0)
         empty = torch.zeros(0, 3, 3, dtype=torch.double)
         assert point_loss(none, none, empty[:, 0], empty, turns()).shape == (0,)
+
+
+class TestMatrix:
+    """L_M and L_R: the same norm, before and after the projection."""
+
+    def test_a_stretched_rotation_costs_only_before_the_projection(self) -> None:
+        true = random_boxes(3, 10).rotation
+        eye = torch.eye(3, dtype=torch.double).expand(3, 3, 3)
+        raw = 1.5 * true
+        assert rotation_loss(project_to_so3(raw), true, eye, turns(1, 1, 1)).max() < 1e-6
+        assert rotation_loss(raw, true, eye, turns(1, 1, 1)).min() > 0.4
+
+    def test_is_the_frobenius_norm_over_root_three_without_weights(self) -> None:
+        raw, true = rand(5, 3, 3), random_boxes(5, 10).rotation
+        eye = torch.eye(3, dtype=torch.double).expand(5, 3, 3)
+        want = torch.linalg.matrix_norm(raw - true) / math.sqrt(3)
+        got = rotation_loss(raw, true, eye, turns(1, 1, 1, 1, 1))
+        torch.testing.assert_close(got, want, atol=0.011, rtol=0)
+
+    def test_passes_gradcheck(self) -> None:
+        true = random_boxes(3, 10).rotation
+        eye = torch.eye(3, dtype=torch.double).expand(3, 3, 3)
+        raw = rand(3, 3, 3).requires_grad_()
+        assert gradcheck(lambda x: rotation_loss(x, true, eye, turns(1, 2, 0)), raw)
+
+
+class TestBins:
+    def test_passes_gradcheck(self) -> None:
+        angle = torch.tensor([[0.3, -1.2], [2.0, 3.0], [-3.1, 0.7]], dtype=torch.double)
+        assert gradcheck(lambda x: bin_loss(x, angle), rand(3, 8).requires_grad_())
+
+    @pytest.mark.parametrize("angle", [-3.1, -2.5, -1.0, 0.0, 0.2, 1.5, 2.7])
+    def test_is_the_sum_of_centernets_terms(self, angle: float) -> None:
+        raw = rand(1, 8)
+        expected = torch.zeros((), dtype=torch.double)
+        for bin_index, middle in enumerate(BIN_CENTERS.tolist()):
+            off = (angle - middle + math.pi) % (2 * math.pi) - math.pi
+            inside = abs(off) < 2 * math.pi / 3
+            scores = raw[:, 4 * bin_index : 4 * bin_index + 2]
+            expected += torch.nn.functional.cross_entropy(scores, torch.tensor([int(inside)]))
+            if inside:
+                sine, cosine = raw[0, 4 * bin_index + 2 : 4 * bin_index + 4]
+                for got, want in ((sine, math.sin(off)), (cosine + 1, math.cos(off))):
+                    expected += torch.nn.functional.smooth_l1_loss(got, torch.tensor(want).double())
+        got = bin_loss(raw, torch.tensor([[angle]], dtype=torch.double))
+        torch.testing.assert_close(got[0], expected)
+
+    def test_descent_finds_every_heading(self) -> None:
+        angle = torch.linspace(-math.pi, math.pi, 13, dtype=torch.double)
+        raw = torch.zeros(13, 8, dtype=torch.double, requires_grad=True)
+        optimizer = torch.optim.Adam([raw], lr=0.1)
+        for _ in range(150):
+            optimizer.zero_grad()
+            bin_loss(raw, angle[:, None]).sum().backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        found = decode_rotation(raw.detach().numpy(), RotationEncoding.BINS)
+        np.testing.assert_allclose(found, rotation_about_y(angle), atol=0.05)
+
+    def test_forgives_turns_of_a_symmetric_object_only(self) -> None:
+        true = torch.tensor([[0.4, 0.4 + math.pi]], dtype=torch.double)
+        encoded = encode_rotation(rotation_about_y(true[0]).numpy(), RotationEncoding.BINS)
+        raw = torch.from_numpy(encoded)
+        same = bin_loss(raw, true.expand(2, 2))
+        assert same[0].item() == pytest.approx(same[1].item())
+        assert bin_loss(raw[1:], true[:, :1]) > same[1] + 0.5
+
+
+class TestHuber:
+    def test_is_torch_s_of_the_distance(self) -> None:
+        a, b = 0.5 * rand(20, 3), 0.5 * rand(20, 3, seed=1)
+        distance = (a - b).norm(dim=1)
+        want = torch.nn.functional.huber_loss(
+            distance, torch.zeros_like(distance), reduction="none"
+        )
+        assert (distance > 1).any()
+        assert (distance < 1).any()
+        torch.testing.assert_close(huber_loss(a, b), want)
+
+    def test_passes_gradcheck_at_the_truth_too(self) -> None:
+        target = torch.zeros(3, 3, dtype=torch.double)
+        predicted = torch.stack([target[0], target[0] + 0.3, target[0] + 3]).requires_grad_()
+        assert gradcheck(lambda x: huber_loss(x, target), predicted)
 
 
 class TestSettled:

@@ -1,19 +1,22 @@
 """The networks give what the spec lists, and the ImageNet weights mean what they should."""
 
+import sys
 from dataclasses import replace
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from p2o_train.config import NetworkConfig
+from p2o_train.config import NetworkConfig, TrainConfig
 from p2o_train.network.build import PointsNetwork, build_network, normalise
+from p2o_train.network.describe import describe_presets, multiply_adds, parameter_count
 from p2o_train.network.efficientnet_lite import (
     ConvNorm,
     EfficientNetLite0,
     load_imagenet_weights,
 )
 from p2o_train.network.heads import Cells, gather_patches
+from points2objects.errors import InputError
 from points2objects.spec import ModelSpec
 
 SPEC = ModelSpec("test", ("a", "b", "c"), 4, "digest")
@@ -128,21 +131,46 @@ def test_frozen_stages_get_no_gradient_and_frozen_norms_keep_their_statistics() 
 def test_default_network_fits_the_phone() -> None:
     spec = ModelSpec("test", tuple("abcdef"), 50, "digest")
     network = build_network(NetworkConfig(pretrained=False), spec).eval()
-    macs = 0
-
-    def count(module: torch.nn.Module, _: object, output: torch.Tensor) -> None:
-        nonlocal macs
-        assert isinstance(module, torch.nn.Conv2d)
-        macs += output[0, 0].numel() * module.weight.numel()
-
-    for module in network.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            module.register_forward_hook(count)
-    with torch.no_grad():
-        network(torch.zeros(1, 3, 256, 256))
     # One byte a weight after quantisation.
-    assert sum(p.numel() for p in network.parameters()) < 4.5e6
-    assert macs <= 1.0e9
+    assert parameter_count(network) < 4.5e6
+    assert multiply_adds(network, 256) <= 1.0e9
+
+
+def test_multiply_adds_are_those_worked_out_by_hand() -> None:
+    layers = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 3, padding=1, stride=2),
+        torch.nn.Conv2d(8, 8, 3, padding=1, groups=8),
+        torch.nn.Flatten(),
+        torch.nn.Linear(8 * 16, 5),
+    )
+    assert multiply_adds(layers, 8) == 16 * 8 * 27 + 16 * 8 * 9 + 8 * 16 * 5
+
+
+def test_describing_names_every_network_and_its_size() -> None:
+    table = describe_presets({"mobile": TrainConfig(input_size=64)}, (3, 4), 1, repeats=1)
+    row = table.splitlines()[2]
+    assert row.startswith("| mobile | 64 | ")
+    assert " ms |" in row
+
+
+def test_timm_is_asked_for_by_name_when_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(InputError, match=r"timm:resnet18: timm cannot be imported .*pip install"):
+        make(replace(MOBILE, backbone="timm:resnet18"))
+
+
+def test_timm_backbones_give_the_outputs_of_the_spec(caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("timm")
+    network = make(replace(MOBILE, backbone="timm:mobilenetv2_050")).train()
+    maps = network(torch.randn(2, 3, 64, 96))
+    assert [(name, value.shape[1]) for name, value in maps.items()] == list(SPEC.outputs.items())
+    assert {tuple(value.shape[2:]) for value in maps.values()} == {(16, 24)}
+    assert not caplog.records
+    make(replace(MOBILE, backbone="timm:mobilenetv3_small_050"))
+    assert "lose much when quantised" in caplog.text
+    for name, words in (("vit_tiny_patch16_224", "are needed"), ("nonsense", "cannot make it")):
+        with pytest.raises(InputError, match=words):
+            make(replace(MOBILE, backbone=f"timm:{name}"))
 
 
 def test_normalise_follows_the_spec() -> None:

@@ -49,7 +49,7 @@ def test_paper_preset_is_the_paper_s() -> None:
     config = parse_training("", ["--preset", "paper"])
     assert (config.epochs, config.batch, config.pose) == (300, 32, "direct")
     assert config.network.backbone == "hourglass"
-    assert config.loss.point_form == "joint"
+    assert config.rotation == "points"
     assert config.loss.positive_radius == 0
     weights = (config.loss.points, config.loss.scale, config.loss.shape, config.loss.collision)
     assert weights == (10, 10, 0.1, 1)
@@ -57,8 +57,10 @@ def test_paper_preset_is_the_paper_s() -> None:
 
 
 def test_direct_pose_brings_what_it_needs() -> None:
-    assert parse_training("", ["--pose", "direct"]).loss.point_form == "joint"
-    assert parse_training("", []).loss.point_form == "split"
+    config = parse_training("", ["--pose", "direct"])
+    assert (config.rotation, config.loss.positive_radius) == ("points", 0)
+    assert parse_training("", []).rotation == "svd"
+    assert parse_training("", ["--pose", "direct", "--rotation", "bins"]).rotation == "bins"
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,12 @@ def test_direct_pose_brings_what_it_needs() -> None:
         (["--loss.collision-from", "1.5"], "--loss.collision-from must be in 0..1, got 1.5"),
         (["--loss.point-count", "0"], "--loss.point-count must be in 1..512, got 0"),
         (["--loss.point-count", "513"], "--loss.point-count must be in 1..512, got 513"),
-        (["--loss.points-by-distance"], "--loss.points-by-distance needs --loss.point-form joint"),
+        (["--loss.points-by-distance"], "--loss.points-by-distance needs --rotation points"),
+        (["--input-size", "100"], "--input-size must be a multiple of 32, got 100"),
+        (["--preset", "paper", "--input-size", "64"], "must be a multiple of 128, got 64"),
+        (["--network.backbone", "vgg"], "must be mobile, hourglass or timm:NAME"),
+        (["--fresh-heads", "pose"], "--fresh-heads must be of heatmap, rotation"),
+        (["--pose", "direct", "--loss.positive-radius", "1"], "needs --loss.positive-radius 0"),
         (["--optim.warmup", "0.5"], "expected 0 <= warmup <= constant-until <= 1"),
     ],
 )

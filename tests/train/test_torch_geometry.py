@@ -4,13 +4,22 @@ import numpy as np
 import pytest
 import torch
 
-from p2o_train.geometry import BoxTensors, CellView, decode_pose, project_to_so3, rotation_about_y
+from p2o_train.geometry import (
+    BoxTensors,
+    CellView,
+    decode_pose,
+    decode_rotation,
+    head_rotation,
+    project_to_so3,
+    rotation_about_y,
+    turn_about_y,
+)
 from p2o_train.symmetry import CONTINUOUS_STEPS, symmetry_turns
 from points2objects import geometry as original
 from points2objects import place
 from points2objects.camera import Camera
 from points2objects.geometry import Box9DoF
-from points2objects.spec import ModelSpec, PoseEncoding
+from points2objects.spec import ModelSpec, PoseEncoding, RotationEncoding
 
 
 def random_matrices(n: int) -> torch.Tensor:
@@ -66,15 +75,19 @@ def test_turn_about_y_equals_the_numpy_twin() -> None:
 
 
 @pytest.mark.parametrize("pose", list(PoseEncoding))
+@pytest.mark.parametrize("rotation", list(RotationEncoding))
 @pytest.mark.parametrize("n", [0, 1, 20])
-def test_decoded_pose_equals_the_numpy_twin(pose: PoseEncoding, n: int) -> None:
+def test_decoded_pose_equals_the_numpy_twin(
+    pose: PoseEncoding, rotation: RotationEncoding, n: int
+) -> None:
     rng = np.random.default_rng(0)
-    spec = ModelSpec("test", ("a",), 1, "digest", pose=pose)
+    spec = ModelSpec("test", ("a",), 1, "digest", pose=pose, rotation=rotation)
     camera = Camera.from_fov(60.0, 256, 256).with_gravity(np.array([0.1, -0.9, -0.4]))
-    raw = place.RawPose(*(rng.normal(size=(n, c)) for c in (9, 3, 3)))
+    channels = spec.outputs["rotation"]
+    raw = place.RawPose(*(rng.normal(size=(n, c)) for c in (channels, 3, 3)))
     cells = rng.integers(0, 64, (n, 2)).astype(float)
     view = view_of(cells, camera, spec)
-    got = decode_raw(raw, view, pose)
+    got = decode_raw(raw, view, spec)
     want = place.decode_pose(raw, cells, camera, spec)
     np.testing.assert_allclose(got.rotation, want.rotation, atol=1e-9)
     np.testing.assert_allclose(got.translation, want.translation, atol=1e-9)
@@ -91,24 +104,56 @@ def test_decoding_undoes_the_runtime_encoding() -> None:
     cells = np.floor(camera.project(centers)[:, 1::-1] / spec.stride)
     raw = place.encode_pose(boxes, cells, camera, spec)
     view = view_of(cells, camera, spec)
-    got = decode_raw(raw, view, spec.pose)
+    got = decode_raw(raw, view, spec)
     np.testing.assert_allclose(got.rotation, boxes.rotation, atol=1e-9)
     np.testing.assert_allclose(got.translation, boxes.translation, atol=1e-9)
     np.testing.assert_allclose(got.scale, boxes.scale, atol=1e-9)
 
 
+def test_nearest_turn_equals_the_numpy_twin() -> None:
+    rotations = original.project_to_so3(random_matrices(20).numpy())
+    np.testing.assert_allclose(
+        turn_about_y(torch.from_numpy(rotations)), place.turn_about_y(rotations), atol=1e-12
+    )
+
+
 @pytest.mark.parametrize("pose", list(PoseEncoding))
-def test_decoding_passes_gradcheck(pose: PoseEncoding) -> None:
+def test_the_rotation_head_means_what_the_runtime_encodes(pose: PoseEncoding) -> None:
+    rng = np.random.default_rng(2)
     spec = ModelSpec("test", ("a",), 1, "digest", pose=pose)
+    camera = Camera.from_fov(60.0, 256, 256).with_gravity(np.array([0.1, -0.9, -0.4]))
+    rotations = original.project_to_so3(random_matrices(5).numpy())
+    boxes = Box9DoF(rotations, rng.uniform([-1, 0, -4], [1, 1, -2], (5, 3)), np.ones((5, 3)))
+    want = place.encode_pose(boxes, np.full((5, 2), 30.0), camera, spec).rotation
+    arrays = (boxes.rotation, boxes.translation, boxes.scale)
+    got = head_rotation(BoxTensors(*(torch.from_numpy(a) for a in arrays)), pose)
+    np.testing.assert_allclose(got, want.reshape(-1, 3, 3) + np.eye(3), atol=1e-9)
+
+
+def test_an_undecided_bin_has_a_finite_gradient() -> None:
+    raw = torch.zeros(1, 8, dtype=torch.double)
+    raw[0, [3, 7]] = -1
+    raw.requires_grad_()
+    turned = decode_rotation(raw, RotationEncoding.BINS)
+    turned.sum().backward()  # type: ignore[no-untyped-call]
+    assert raw.grad is not None
+    assert torch.isfinite(turned).all()
+    assert torch.isfinite(raw.grad).all()
+
+
+@pytest.mark.parametrize("pose", list(PoseEncoding))
+@pytest.mark.parametrize("rotation", list(RotationEncoding))
+def test_decoding_passes_gradcheck(pose: PoseEncoding, rotation: RotationEncoding) -> None:
+    spec = ModelSpec("test", ("a",), 1, "digest", pose=pose, rotation=rotation)
     camera = Camera.from_fov(60.0, 256, 256).with_gravity(np.array([0.1, -0.9, -0.4]))
     view = view_of(np.array([[30.0, 20.0], [10.0, 50.0]]), camera, spec)
     raw = [
         torch.rand(2, c, dtype=torch.double, generator=torch.manual_seed(c)).requires_grad_()
-        for c in (9, 3, 3)
+        for c in (spec.outputs["rotation"], 3, 3)
     ]
 
     def decode(r: torch.Tensor, t: torch.Tensor, s: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        boxes = decode_pose(r, t, s, view, pose)
+        boxes = decode_pose(r, t, s, view, spec)
         return boxes.rotation, boxes.translation, boxes.scale
 
     assert torch.autograd.gradcheck(decode, raw, atol=1e-4)
@@ -124,9 +169,9 @@ def test_symmetry_groups_have_their_order_and_repeat_to_a_common_size() -> None:
     assert symmetry_turns(torch.zeros(0, dtype=torch.int64)).shape == (0, 1, 3, 3)
 
 
-def decode_raw(raw: place.RawPose, view: CellView, pose: PoseEncoding) -> BoxTensors:
+def decode_raw(raw: place.RawPose, view: CellView, spec: ModelSpec) -> BoxTensors:
     rotation, translation = torch.from_numpy(raw.rotation), torch.from_numpy(raw.translation)
-    return decode_pose(rotation, translation, torch.from_numpy(raw.scale), view, pose)
+    return decode_pose(rotation, translation, torch.from_numpy(raw.scale), view, spec)
 
 
 def view_of(cells: np.ndarray, camera: Camera, spec: ModelSpec) -> CellView:

@@ -15,7 +15,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from p2o_shapedb.database import ShapeDB
 from p2o_train.config import TrainConfig
 from p2o_train.data.sample import Sample
+from p2o_train.resized import at_size
 from p2o_train.targets import Targets, make_targets
+from p2o_train.team import ALONE, Team
 from points2objects.spec import ModelSpec
 
 Augment = Callable[[Sample, np.random.Generator], Sample]
@@ -54,21 +56,31 @@ def steps_per_epoch(data: TrainingData, batch: int) -> int:
 
 
 class BatchDataset(Dataset[Targets]):
-    """Batch number `step` of an endless training, as targets."""
+    """Batch number `step` of an endless training, as targets; of a team, the process' share.
 
-    def __init__(self, data: TrainingData, spec: ModelSpec, config: TrainConfig) -> None:
+    A process of a team draws its own augmentation, but the same surface points as the others.
+    """
+
+    def __init__(
+        self, data: TrainingData, spec: ModelSpec, config: TrainConfig, team: Team = ALONE
+    ) -> None:
         self.data = data
         self.spec = spec
         self.config = config
+        self.team = team
 
     def __getitem__(self, step: int) -> Targets:
         seed, size = self.config.seed, self.config.batch
         epoch, batch = divmod(step, steps_per_epoch(self.data, size))
         order = np.random.default_rng([seed, 0, epoch]).permutation(len(self.data.train))
         rng = np.random.default_rng([seed, 1, step])
-        samples = [self.data.train[int(i)] for i in order[batch * size : (batch + 1) * size]]
+        whole = order[batch * size : (batch + 1) * size]
+        samples = [self.data.train[int(i)] for i in whole[self.team.rank :: self.team.size]]
         if self.data.augment is not None:
-            samples = [self.data.augment(sample, rng) for sample in samples]
+            alone = self.team.size == 1
+            own = rng if alone else np.random.default_rng([seed, 1, step, self.team.rank])
+            samples = [self.data.augment(sample, own) for sample in samples]
+        samples = [at_size(sample, self.spec.input_size) for sample in samples]
         return make_targets(samples, self.data.shapedb, self.spec, self.config.loss, rng)
 
 

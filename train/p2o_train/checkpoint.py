@@ -6,6 +6,7 @@ object a step.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 from torch import nn
 
 from p2o_shapedb.command import atomic_path
-from p2o_train.config import TrainConfig
+from p2o_train.config import FREE, TrainConfig
 from p2o_train.network.build import PointsNetwork, build_network
 from points2objects.errors import BundleError, InputError
 from points2objects.spec import ModelSpec
@@ -135,14 +136,19 @@ def resume(
             f"{folder} holds a run on another dataset or augmentation ({DATA} differs); pass the "
             "dataset it was started on, --overwrite to start anew, or another --out"
         )
+    load_state(folder, state)
+    _keep_metrics(folder / METRICS, state.step)
+    return True
+
+
+def load_state(folder: Path, state: TrainingState) -> None:
+    """Fill a fresh state from a run folder's checkpoint; `resume` checks that it belongs there."""
     values = _load(folder / CHECKPOINT)
     state.network.load_state_dict(values["network"])
     state.average.load_state_dict(values["average"])
     state.optimizer.load_state_dict(values["optimizer"])
     state.step, state.elapsed_s = values["step"], values["elapsed_s"]
     state.best_map50, state.best_map25 = values["best_map50"], values["best_map25"]
-    _keep_metrics(folder / METRICS, state.step)
-    return True
 
 
 def load_network(run: Path) -> LoadedRun:
@@ -169,8 +175,13 @@ def load_network(run: Path) -> LoadedRun:
     return LoadedRun(network.eval(), spec, config)
 
 
-def start_from(network: nn.Module, run: Path) -> list[str]:
+def start_from(network: nn.Module, run: Path, fresh_heads: Sequence[str] = ()) -> list[str]:
     """Take over the weights of an earlier run wherever name and shape agree.
+
+    Args:
+        network: What to fill, in place.
+        run: The earlier run.
+        fresh_heads: Names of outputs whose heads stay as they are.
 
     Returns:
         Names of the network's tensors that found none and stay as they are.
@@ -180,10 +191,11 @@ def start_from(network: nn.Module, run: Path) -> list[str]:
     """
     theirs = load_network(run).network.state_dict()
     mine = network.state_dict()
+    kept = tuple(f"heads.heads.{head}." for head in fresh_heads)
     fitting = {
         name: theirs[name]
         for name, value in mine.items()
-        if name in theirs and theirs[name].shape == value.shape
+        if name in theirs and theirs[name].shape == value.shape and not name.startswith(kept)
     }
     if not fitting:
         raise InputError(f"--init {run}: none of its weights fits this network")
@@ -226,9 +238,7 @@ def _difference(config: TrainConfig, earlier: TrainConfig) -> str:
             names += [f"{name}.{key}" for key in value if value[key] != theirs[name].get(key)]
         elif value != theirs[name]:
             names.append(name)
-    free = {"dataset", "shapedb", "out", "device", "threads", "workers", "save_minutes"}
-    free |= {"pictures", "overwrite", "verbose"}
-    changed = [name.replace("_", "-") for name in names if name not in free]
+    changed = [name.replace("_", "-") for name in names if name not in FREE]
     return ", ".join(changed) or "another shape database"
 
 

@@ -16,12 +16,14 @@ from points2objects.errors import InputError
 class NetworkConfig:
     """What the network looks like."""
 
-    backbone: Literal["mobile", "hourglass"] = "mobile"
-    """mobile: EfficientNet-Lite0 and a light decoder. hourglass: the paper's."""
+    backbone: str = "mobile"
+    """mobile: EfficientNet-Lite0 and a light decoder. hourglass: the paper's. timm:NAME: that
+    backbone of timm, if it is installed, and the same decoder."""
     pretrained: bool = True
-    """Start the mobile backbone from ImageNet weights."""
+    """Start the backbone from ImageNet weights; the hourglass has none."""
     freeze_stages: int = 3
-    """So many leading stages of the mobile backbone stay as they are (stem = 1, 0..8)."""
+    """So many leading stages of the mobile backbone stay as they are (stem = 1, 0..8); those of
+    timm's all learn."""
     freeze_norm: bool = True
     """Keep the batch norm statistics of the mobile backbone; scale and shift still train."""
     decoder_channels: tuple[int, int, int] = (128, 96, 64)
@@ -35,9 +37,14 @@ class NetworkConfig:
     hourglass_widths: tuple[int, ...] = (256, 256, 384, 384, 384, 512)
     """Channels of each hourglass level; the last is the bottleneck."""
     hourglass_stacks: int = 1
-    """Hourglasses one after the other."""
+    """Hourglasses one after the other; only the last is supervised."""
 
     def __post_init__(self) -> None:
+        if self.backbone not in ("mobile", "hourglass") and not self.timm_name:
+            raise InputError(
+                "--network.backbone must be mobile, hourglass or timm:NAME, as in "
+                f"timm:mobilenetv2_100, got {self.backbone!r}"
+            )
         _at_least("--network.hourglass-stacks", self.hourglass_stacks, 1)
         _at_least("--network.head-channels", self.head_channels, 1)
         if not 0 <= self.freeze_stages <= 8:
@@ -45,9 +52,19 @@ class NetworkConfig:
         if len(self.hourglass_widths) < 2:
             raise InputError("--network.hourglass-widths needs two levels or more")
 
+    @property
+    def timm_name(self) -> str:
+        """Name of timm's backbone; empty for the others."""
+        return self.backbone.removeprefix("timm:") if self.backbone.startswith("timm:") else ""
+
+    @property
+    def size_step(self) -> int:
+        """The input's side must be a multiple of this, px."""
+        return 4 * 2 ** (len(self.hourglass_widths) - 1) if self.backbone == "hourglass" else 32
+
 
 _LOSS_TERMS = ("key", "points", "scale", "shape", "collision", "offset", "distance", "gravity",
-               "settled")  # fmt: skip
+               "settled", "translation")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,7 +74,7 @@ class LossConfig:
     key: float = 1.0
     """Heat-map focal loss (eq. 1)."""
     points: float = 2.0
-    """Point-cloud loss (eq. 7; paper: 10)."""
+    """What --rotation says: eq. 7, or a loss of the rotation alone (paper: 10)."""
     scale: float = 2.0
     """L1 of the scale head (paper: 10, in scene units; RAY: log units)."""
     shape: float = 0.2
@@ -72,15 +89,18 @@ class LossConfig:
     """L1 of the gravity head."""
     settled: float = 3.0
     """RAY only: how far the box, set down on the support plane, lies from where it should."""
+    translation: float = 1.0
+    """DIRECT only, unless --rotation points has it in eq. 7: Huber loss of the box centre."""
     shape_labels: Literal["soft", "hard"] = "soft"
     """soft: eq. 4-5. hard: eq. 2-3."""
     literal_soft: bool = False
     """Only the positive term of eq. 4, as printed; it rewards large logits everywhere."""
-    point_form: Literal["joint", "split"] = "split"
-    """joint: eq. 7. split: its rotation part alone, as the root mean square in object sizes;
-    translation is then left to --loss.offset and --loss.distance (RAY only)."""
+    rotation_norm: Literal["points", "frobenius"] = "points"
+    """--rotation svd and matrix: points weighs the matrix' columns by the object's own surface
+    points, so that a turn counts as far as it moves them; frobenius takes them alike (paper)."""
     points_by_distance: bool = False
-    """joint only: divide by the squared distance, so that far objects do not outweigh near ones."""
+    """--rotation points: divide by the squared distance, so that far objects do not outweigh near
+    ones."""
     collision_from: float = 1 / 3
     """Share of the training after which collisions count (paper: epoch 100 of 300)."""
     min_overlap: float = 0.3
@@ -107,8 +127,6 @@ class LossConfig:
             raise InputError(f"--loss.collision-from must be in 0..1, got {self.collision_from}")
         if not 1 <= self.point_count <= 512:
             raise InputError(f"--loss.point-count must be in 1..512, got {self.point_count}")
-        if self.points_by_distance and self.point_form == "split":
-            raise InputError("--loss.points-by-distance needs --loss.point-form joint")
 
 
 @dataclass(frozen=True)
@@ -142,6 +160,17 @@ class OptimConfig:
             raise InputError("--optim.lr and --optim.clip must be positive")
 
 
+HEADS = ("heatmap", "rotation", "translation", "scale", "gravity", "exemplar")
+"""The network's outputs (`ModelSpec.outputs`)."""
+
+
+FREE = (
+    *("dataset", "shapedb", "out", "device", "precision", "threads", "workers", "save_minutes"),
+    *("pictures", "overwrite", "verbose"),
+)
+"""Options that may change while a run goes on: where files lie, and how the machine is used."""
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """Everything a run depends on; written as config.json beside its weights."""
@@ -157,6 +186,9 @@ class TrainConfig:
     the phone's network. paper: hourglass, 300 epochs, batch 32, pose in the level frame."""
     init: Path | None = None
     """Run to start the weights from (fine-tuning): every tensor that fits is taken over."""
+    fresh_heads: tuple[str, ...] = ()
+    """Heads that --init leaves alone, as in a comparison of two losses for the same head: heatmap,
+    rotation, translation, scale, gravity, exemplar."""
     epochs: int = 60
     """Passes over the training images."""
     steps: int | None = None
@@ -164,9 +196,15 @@ class TrainConfig:
     minutes: float | None = None
     """Stop after so many minutes of training instead of --epochs."""
     batch: int = 16
-    """Images a step (paper: 32)."""
+    """Images a step, over all processes (paper: 32)."""
     pose: Literal["ray", "direct"] = "ray"
     """How the pose heads are encoded; direct is the paper's."""
+    rotation: Literal["bins", "matrix", "svd", "points"] = "svd"
+    """Formulation of the box (table 2). bins: CenterNet's heading in two bins and an offset.
+    matrix: nine entries, projected to a rotation only when they are read (L_M). svd: projected in
+    training too (L_R). All three learn the centre apart. points: both by eq. 7 (L_Rt)."""
+    input_size: int = 256
+    """Side of the network's input, px; the dataset's pictures are shrunk to it."""
     mean: tuple[float, float, float] = (127.0, 127.0, 127.0)
     """RGB subtracted from the image; EfficientNet-Lite's own."""
     std: tuple[float, float, float] = (128.0, 128.0, 128.0)
@@ -176,7 +214,10 @@ class TrainConfig:
     seed: int = 0
     """Of weights, order and augmentation."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto: CUDA (with mixed precision) when there is one."""
+    """auto: CUDA when there is one. Under torchrun each process takes the GPU of its own rank."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the network's maps; the losses are float32. auto: bfloat16 on a GPU that has it, float32
+    elsewhere."""
     threads: int = 0
     """Threads of torch on the CPU; 0: all cores."""
     workers: int = 1
@@ -188,7 +229,7 @@ class TrainConfig:
     save_minutes: float = 3.0
     """Minutes between checkpoints inside an epoch."""
     pictures: int = 4
-    """Validation images whose heat-maps go to TensorBoard; 0: none."""
+    """Validation images that go to TensorBoard with heat-map and boxes; 0: none."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -210,11 +251,18 @@ class TrainConfig:
             raise InputError(f"--minutes must be positive, got {self.minutes}")
         if self.steps is not None and self.minutes is not None:
             raise InputError("--steps and --minutes exclude each other; give one")
-        if self.pose == "direct":
-            if self.loss.point_form == "split":
-                raise InputError("--pose direct needs --loss.point-form joint")
-            if self.loss.positive_radius > 0:
-                raise InputError("--pose direct needs --loss.positive-radius 0")
+        if self.pose == "direct" and self.loss.positive_radius > 0:
+            raise InputError("--pose direct needs --loss.positive-radius 0")
+        if self.loss.points_by_distance and self.rotation != "points":
+            raise InputError("--loss.points-by-distance needs --rotation points")
+        step = self.network.size_step
+        if self.input_size < step or self.input_size % step:
+            raise InputError(f"--input-size must be a multiple of {step}, got {self.input_size}")
+        unknown = set(self.fresh_heads) - set(HEADS)
+        if unknown:
+            raise InputError(
+                f"--fresh-heads must be of {', '.join(HEADS)}, got {', '.join(sorted(unknown))}"
+            )
 
     def to_json(self) -> str:
         """Serialise; `from_json` reads it back."""
@@ -232,6 +280,9 @@ class TrainConfig:
             network = values.pop("network")
             for key in ("decoder_channels", "hourglass_widths"):
                 network[key] = tuple(network[key])
+            loss = values.pop("loss")
+            _bring_up_to_date(values, loss)
+            values["fresh_heads"] = tuple(values.get("fresh_heads", ()))
             for key in ("mean", "std"):
                 values[key] = tuple(values[key])
             for key in ("dataset", "shapedb", "out"):
@@ -239,7 +290,7 @@ class TrainConfig:
             values["init"] = Path(values["init"]) if values.get("init") else None
             return cls(
                 network=NetworkConfig(**network),
-                loss=LossConfig(**values.pop("loss")),
+                loss=LossConfig(**loss),
                 optim=OptimConfig(**values.pop("optim")),
                 **values,
             )
@@ -254,20 +305,17 @@ class TrainConfig:
         return self._learning() == other._learning()
 
     def _learning(self) -> "TrainConfig":
-        free = TrainConfig()
-        return replace(
-            self,
-            dataset=free.dataset,
-            shapedb=free.shapedb,
-            out=free.out,
-            device=free.device,
-            threads=free.threads,
-            workers=free.workers,
-            save_minutes=free.save_minutes,
-            pictures=free.pictures,
-            overwrite=free.overwrite,
-            verbose=free.verbose,
-        )
+        standard = TrainConfig()
+        return replace(self, **{name: getattr(standard, name) for name in FREE})
+
+
+def _bring_up_to_date(values: dict[str, Any], loss: dict[str, Any]) -> None:
+    """Say in today's words what a config of an earlier version says, in place."""
+    form = loss.pop("point_form", None)
+    if form is not None:
+        values.setdefault("rotation", "points" if form == "joint" else "svd")
+    # This term is on by default; a config from before it had none.
+    loss.setdefault("settled", 0.0)
 
 
 def _weight(flag: str, value: float) -> None:

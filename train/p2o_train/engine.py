@@ -1,38 +1,33 @@
 """The training loop."""
 
-import ctypes
+import contextlib
 import logging
-import math
-import sys
 import time
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from p2o_train.batches import BatchDataset, TrainingData, batches_from, steps_per_epoch
 from p2o_train.checkpoint import (
     TrainingState,
+    load_state,
     resume,
-    save_best,
     save_checkpoint,
     start_from,
     start_run,
 )
-from p2o_train.config import OptimConfig, TrainConfig
-from p2o_train.ema import averaged_copy, update_average
-from p2o_train.evaluation import evaluate
+from p2o_train.config import TrainConfig
+from p2o_train.ema import averaged_copy
 from p2o_train.log import RunLog
-from p2o_train.network.build import PointsNetwork, build_network, normalise
-from p2o_train.predictors import torch_predictor
-from p2o_train.report import EvaluationReport
-from p2o_train.schedule import Horizon, lr_factor
-from p2o_train.targets import Targets
-from p2o_train.total import loss_terms
+from p2o_train.machine import peak_memory_gb, prepare_machine
+from p2o_train.network.build import build_network
+from p2o_train.schedule import Horizon
+from p2o_train.step import Learner, make_optimizer
+from p2o_train.team import Team, joined, share_norms
+from p2o_train.validation import validate
 from points2objects.errors import InputError
-from points2objects.spec import ModelSpec, PoseEncoding
+from points2objects.spec import ModelSpec, PoseEncoding, RotationEncoding
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +40,9 @@ class TrainResult:
         folder: The run.
         steps: Steps done.
         minutes: Time spent training.
-        map50: mAP at an IoU of 0.5 of best.pt.
+        map50: mAP at an IoU of 0.5 of best.pt; the leading process alone knows it.
         map25: The same at 0.25.
+        leads: Whether this is the leading process of those that trained.
     """
 
     folder: Path
@@ -54,18 +50,22 @@ class TrainResult:
     minutes: float
     map50: float
     map25: float
+    leads: bool = True
 
 
 def make_spec(config: TrainConfig, data: TrainingData) -> ModelSpec:
     """Return the contract of the network that this run trains."""
+    bins = config.rotation == "bins"
     return ModelSpec(
         name=config.out.name,
         classes=data.shapedb.classes,
         exemplars_per_class=data.shapedb.exemplars_per_class,
         shapedb_digest=data.shapedb.digest,
+        input_size=config.input_size,
         mean=config.mean,
         std=config.std,
         pose=PoseEncoding(config.pose),
+        rotation=RotationEncoding.BINS if bins else RotationEncoding.MATRIX,
         # Cells beside the centre's learned the pose as well: let them vote.
         vote_radius=int(config.pose == "ray" and config.loss.positive_radius >= 1),
     )
@@ -74,43 +74,95 @@ def make_spec(config: TrainConfig, data: TrainingData) -> ModelSpec:
 def train(config: TrainConfig, data: TrainingData) -> TrainResult:
     """Train a network, or go on with the run that lies in `config.out`.
 
+    Started by torchrun, each process takes its share of every batch (`p2o_train.team`).
+
     Raises:
         InputError: There are no training images, or `config.out` holds a run with other options.
     """
     if not len(data.train) or not len(data.val):
         raise InputError(f"{config.dataset}: the train and val splits need at least one image each")
-    device = _prepare_machine(config)
-    spec = make_spec(config, data)
-    torch.manual_seed(config.seed)
-    state = _fresh_state(config, spec, device)
-    if config.overwrite or not resume(config.out, state, config, spec, data.record):
-        if config.init is not None:
-            _fine_tune(state, config.init)
-        start_run(config.out, config, spec, data.record)
-    epoch_steps = steps_per_epoch(data, config.batch)
-    horizon = Horizon.of(config, epoch_steps)
-    log.info("%s: step %d of %s", config.out, state.step, horizon.steps or "as many as fit")
-    with RunLog(config.out, state.step, horizon.steps) as run_log:
-        _loop(config, data, spec, state, Run(horizon, epoch_steps, device, run_log))
+    device = prepare_machine(config)
+    with joined(device) as team:
+        _check_shares(config, data, team)
+        spec = make_spec(config, data)
+        state = _begin(config, data, spec, device, team)
+        epoch_steps = steps_per_epoch(data, config.batch)
+        horizon = Horizon.of(config, epoch_steps)
+        logging_run = RunLog(config.out, state.step, horizon.steps) if team.leads else None
+        with logging_run or contextlib.nullcontext():
+            run = Run(horizon, epoch_steps, device, team, logging_run)
+            _loop(config, data, spec, state, run)
     return TrainResult(
-        config.out, state.step, state.elapsed_s / 60, state.best_map50, state.best_map25
+        config.out,
+        state.step,
+        state.elapsed_s / 60,
+        state.best_map50,
+        state.best_map25,
+        team.leads,
     )
 
 
-def _fine_tune(state: TrainingState, run: Path) -> None:
-    left = start_from(state.network, run)
+def _check_shares(config: TrainConfig, data: TrainingData, team: Team) -> None:
+    if config.batch % team.size or (team.size > 1 and len(data.train) < config.batch):
+        raise InputError(
+            f"--batch must be a multiple of the {team.size} processes and at most the "
+            f"{len(data.train)} training images, got {config.batch}"
+        )
+
+
+def _begin(
+    config: TrainConfig, data: TrainingData, spec: ModelSpec, device: torch.device, team: Team
+) -> TrainingState:
+    """Return the state to go on from: a checkpoint's, or a fresh one in a new run folder."""
+    torch.manual_seed(config.seed)
+    state = _fresh_state(config, spec, device, team)
+    resumed, failed = False, True
+    try:
+        if team.leads:
+            resumed = not config.overwrite and resume(config.out, state, config, spec, data.record)
+        if not resumed and config.init is not None:
+            _fine_tune(state, config, team)
+        if team.leads and not resumed:
+            start_run(config.out, config, spec, data.record)
+        failed = False
+    finally:
+        # The others must not wait for a leader that has given up.
+        leader_failed = bool(team.leaders(float(failed)))
+    if leader_failed:
+        raise InputError("the leading process stopped; its own message says why")
+    if team.leaders(float(resumed)) and not team.leads:
+        load_state(config.out, state)
+    if team.leads:
+        horizon = Horizon.of(config, steps_per_epoch(data, config.batch))
+        log.info("%s: step %d of %s", config.out, state.step, horizon.steps or "as many as fit")
+    return state
+
+
+def _fine_tune(state: TrainingState, config: TrainConfig, team: Team) -> None:
+    assert config.init is not None
+    left = start_from(state.network, config.init, config.fresh_heads)
     state.average.load_state_dict(state.network.state_dict())
-    log.info("weights from %s; new: %s", run, ", ".join(left) or "none")
+    if team.leads:
+        log.info("weights from %s; new: %s", config.init, ", ".join(left) or "none")
 
 
 @dataclass(frozen=True)
 class Run:
-    """What the loop needs besides config, data, spec and state."""
+    """What the loop needs besides config, data, spec and state.
+
+    Attributes:
+        horizon: Where the run ends.
+        epoch_steps: Steps of an epoch.
+        device: Where the network is.
+        team: The processes that train together.
+        log: Of the leading process; the others have none.
+    """
 
     horizon: Horizon
     epoch_steps: int
     device: torch.device
-    log: RunLog
+    team: Team
+    log: RunLog | None
 
 
 def _loop(
@@ -119,21 +171,29 @@ def _loop(
     if run.horizon.progress(state.step, state.elapsed_s) >= 1:
         return
     sdf = torch.from_numpy(data.shapedb.sdf).to(run.device, torch.float32)
+    learner = Learner(config, spec, run.team, sdf)
+    epoch_start = (state.step, state.elapsed_s)
     saved_at = clock = time.monotonic()
-    for batch in batches_from(BatchDataset(data, spec, config), state.step, config.workers):
+    dataset = BatchDataset(data, spec, config, run.team)
+    for batch in batches_from(dataset, state.step, config.workers):
         progress = run.horizon.progress(state.step, state.elapsed_s)
-        collide = progress >= config.loss.collision_from and config.loss.collision > 0
-        values = _step(
-            config, spec, state, batch.to(run.device), sdf if collide else None, progress
-        )
+        values = learner.step(state, batch.to(run.device), progress)
         now = time.monotonic()
-        state.elapsed_s, clock = state.elapsed_s + now - clock, now
-        run.log.step(state.step, values | {"images_per_s": config.batch / max(values["s"], 1e-9)})
+        # By the leader's clock: all processes must agree on where the run is.
+        state.elapsed_s = run.team.leaders(state.elapsed_s + now - clock)
+        progress = run.horizon.progress(state.step, state.elapsed_s)
+        if run.log:
+            speed = {"images_per_s": config.batch / max(values["s"], 1e-9)}
+            run.log.step(state.step, values | speed, progress)
         epoch, inside = divmod(state.step, run.epoch_steps)
-        done = run.horizon.progress(state.step, state.elapsed_s) >= 1
-        if done or (inside == 0 and epoch % config.validate_every == 0):
-            _validate(config, data, spec, state, run)
-        if done or inside == 0 or now - saved_at > config.save_minutes * 60:
+        done = progress >= 1
+        if run.log and (done or inside == 0):
+            _report_epoch(config, state, run, epoch_start)
+        if inside == 0:
+            epoch_start = (state.step, state.elapsed_s)
+        if run.log and (done or (inside == 0 and epoch % config.validate_every == 0)):
+            validate(config, data, spec, state, run.log)
+        if run.log and (done or inside == 0 or now - saved_at > config.save_minutes * 60):
             save_checkpoint(config.out, state)
             saved_at = time.monotonic()
         clock = time.monotonic()
@@ -141,135 +201,24 @@ def _loop(
             return
 
 
-def _step(
-    config: TrainConfig,
-    spec: ModelSpec,
-    state: TrainingState,
-    batch: Targets,
-    sdf: torch.Tensor | None,
-    progress: float,
-) -> dict[str, float]:
-    """Learn from one batch, and return the numbers to log."""
-    started = time.monotonic()
-    factor = lr_factor(progress, config.optim)
-    for group in state.optimizer.param_groups:
-        group["lr"] = group["peak_lr"] * factor
-    state.network.train()
-    device = batch.images.device
-    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-        outputs = state.network.forward_at(normalise(batch.images, spec), batch.cells)
-    outputs = {name: value.float() for name, value in outputs.items()}
-    terms = loss_terms(outputs, batch, sdf, spec, config.loss)
-    total = terms.total(config.loss)
-    value = total.item()
-    _check_finite("loss", value, state.step)
-    state.optimizer.zero_grad(set_to_none=True)
-    total.backward()  # type: ignore[no-untyped-call]
-    trained = [p for p in state.network.parameters() if p.requires_grad]
-    norm = nn.utils.clip_grad_norm_(trained, config.optim.clip).item()
-    _check_finite("gradient", norm, state.step)
-    state.optimizer.step()
-    state.step += 1
-    update_average(state.average, state.network, config.optim.ema, state.step)
-    return {
-        "total": value,
-        **terms.numbers(),
-        "gradient": norm,
-        "lr": config.optim.lr * factor,
-        "s": time.monotonic() - started,
-    }
-
-
-def _check_finite(what: str, value: float, step: int) -> None:
-    if not math.isfinite(value):
-        raise RuntimeError(
-            f"the {what} became {value} at step {step}; the last checkpoint is whole: "
-            "lower --optim.lr or --optim.clip"
-        )
-
-
-def _validate(
-    config: TrainConfig, data: TrainingData, spec: ModelSpec, state: TrainingState, run: Run
+def _report_epoch(
+    config: TrainConfig, state: TrainingState, run: Run, start: tuple[int, float]
 ) -> None:
-    """Score the averaged weights, and keep them if they are the best so far."""
-    samples = [data.val[i] for i in range(min(len(data.val), config.validate_images))]
-    predict = torch_predictor(state.average, spec)
-    report = evaluate(predict, spec, samples, data.shapedb)
-    run.log.validation(state.step, _figures(report))
-    log.info("step %d: mAP@0.5 %.3f, @0.25 %.3f", state.step, report.map50, report.map25)
-    if config.pictures:
-        shown = [sample.image for sample in islice(samples, config.pictures)]
-        images = torch.stack([torch.from_numpy(image) for image in shown])
-        scores = [torch.from_numpy(predict(image)["heatmap"].real()) for image in shown]
-        run.log.heatmaps(state.step, images, torch.stack(scores).permute(0, 3, 1, 2))
-    score = (_or_zero(report.map50), _or_zero(report.map25))
-    if score >= (state.best_map50, state.best_map25):
-        state.best_map50, state.best_map25 = score
-        save_best(config.out, state)
-
-
-def _figures(report: EvaluationReport) -> dict[str, float]:
-    """Return the numbers to log, without those that are unknown, as errors of no match are."""
-    figures = {
-        "map50": report.map50,
-        "map25": report.map25,
-        "rotation_deg": report.errors.rotation_deg,
-        "translation_relative": report.errors.translation_relative,
-        "scale": report.errors.scale,
-        "exemplar_accuracy": report.errors.exemplar_accuracy,
-        "shape_iou": report.errors.shape_iou,
-        "gravity_deg": report.gravity_deg,
-        "collisions": float(report.collisions),
-    }
-    return {name: value for name, value in figures.items() if not math.isnan(value)}
-
-
-def _or_zero(value: float) -> float:
-    return 0.0 if math.isnan(value) else value
-
-
-def _fresh_state(config: TrainConfig, spec: ModelSpec, device: torch.device) -> TrainingState:
-    network = build_network(config.network, spec).to(device)
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return TrainingState(network, averaged_copy(network), _optimizer(network, config.optim))
-
-
-def _optimizer(network: PointsNetwork, config: OptimConfig) -> torch.optim.Optimizer:
-    """Make AdamW: kernels decay, biases and norms do not; the backbone has its own rate."""
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        if parameter.requires_grad:
-            lr = config.lr * (config.backbone_lr if name.startswith("body.backbone") else 1.0)
-            decay = config.weight_decay if parameter.ndim > 1 else 0.0
-            groups.setdefault((lr, decay), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {"params": parameters, "lr": lr, "peak_lr": lr, "weight_decay": decay}
-            for (lr, decay), parameters in groups.items()
-        ],
-        fused=True,
+    """Say how fast the machine was since the epoch's start, and how much memory it took."""
+    steps, seconds = state.step - start[0], state.elapsed_s - start[1]
+    log.info(
+        "step %d, epoch %.1f: %.1f images/s, peak memory %.2f GB",
+        state.step,
+        state.step / run.epoch_steps,
+        steps * config.batch / max(seconds, 1e-9),
+        peak_memory_gb(run.device),
     )
 
 
-def _prepare_machine(config: TrainConfig) -> torch.device:
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: torch sees no CUDA device; use --device cpu")
-    if config.device != "cpu" and torch.cuda.is_available():
-        return torch.device("cuda")
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    _keep_freed_memory()
-    return torch.device("cpu")
-
-
-def _keep_freed_memory() -> None:
-    """Let glibc reuse large buffers instead of returning them to the system.
-
-    Otherwise every activation map is mapped and zeroed anew each step: a fifth of the time.
-    """
-    if sys.platform == "linux":
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-        if mallopt is not None:
-            m_trim_threshold, m_mmap_max = -1, -4
-            mallopt(m_mmap_max, 0)
-            mallopt(m_trim_threshold, 2**31 - 1)
+def _fresh_state(
+    config: TrainConfig, spec: ModelSpec, device: torch.device, team: Team
+) -> TrainingState:
+    network = build_network(config.network, spec).to(device)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    share_norms(network, team)
+    return TrainingState(network, averaged_copy(network), make_optimizer(network, config.optim))

@@ -15,6 +15,7 @@ from p2o_train.data.sample import Sample
 from p2o_train.metrics.box_ap import average_precision, precision_recall
 from p2o_train.predictors import Predictor
 from p2o_train.report import DetectionErrors, EvaluationReport
+from p2o_train.resized import at_size
 from p2o_train.scene_score import VoxelMeter
 from p2o_train.scoring import Detections, ImageScore, score_sample
 from p2o_train.voxel_report import VoxelReport, summarise_scenes
@@ -97,7 +98,7 @@ def _evaluate(
             f"{shapedb.digest[:8]}; pass the database it was trained on"
         )
     scores: list[list[ImageScore]] = [[] for _ in modes]
-    for sample in samples:
+    for sample in (at_size(sample, spec.input_size) for sample in samples):
         maps = predict(sample.image)
         scene = plan.meter.truth(sample) if plan.meter else None
         for known, mode in zip(modes, scores, strict=True):

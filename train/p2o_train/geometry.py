@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from points2objects.place import LOG_LIMIT
-from points2objects.spec import PoseEncoding
+from points2objects.place import BIN_CENTERS, LOG_LIMIT
+from points2objects.spec import ModelSpec, PoseEncoding, RotationEncoding
 
 GAP_EPS = 1e-3
 """Sums of singular values below this damp the gradient of eq. 6 instead of blowing it up."""
@@ -81,38 +81,73 @@ def rotation_about_y(angle: Tensor) -> Tensor:
 
 
 def decode_pose(
-    rotation: Tensor,
-    translation: Tensor,
-    scale: Tensor,
-    view: "CellView",
-    pose: PoseEncoding,
+    rotation: Tensor, translation: Tensor, scale: Tensor, view: "CellView", spec: ModelSpec
 ) -> BoxTensors:
     """Read boxes in the level frame out of raw pose heads, like `points2objects.place.decode_pose`.
 
     Args:
-        rotation: Raw, (n, 9).
+        rotation: Raw, (n, 9); (n, 8) if the spec says bins.
         translation: Raw, (n, 3).
         scale: Raw, (n, 3).
         view: Where the n cells look.
-        pose: The spec's encoding.
+        spec: The encodings.
     """
-    matrix = rotation.reshape(-1, 3, 3) + torch.eye(3, dtype=rotation.dtype, device=rotation.device)
-    projected = project_to_so3(matrix)
-    if pose is PoseEncoding.DIRECT:
-        return BoxTensors(projected, translation, scale.clamp(min=1e-3))
+    turned = decode_rotation(rotation, spec.rotation)
+    if spec.pose is PoseEncoding.DIRECT:
+        return BoxTensors(turned, translation, scale.clamp(min=1e-3))
     pixels = view.center_px + translation[:, :2] * view.stride
     xy = (pixels - view.K[:2, 2]) / torch.stack([view.K[0, 0], view.K[1, 1]])
     rays_camera = torch.cat([xy, torch.ones_like(xy[:, :1])], dim=1)
     rays_camera = rays_camera / rays_camera.norm(dim=1, keepdim=True)
     rays_level = (view.level_from_camera @ rays_camera[:, :, None])[:, :, 0]
-    azimuth = torch.atan2(-rays_level[:, 0], -rays_level[:, 2])
     distance = translation[:, 2:].clamp(-LOG_LIMIT, LOG_LIMIT).exp()
     camera = torch.tensor([0.0, 1.0, 0.0], dtype=rotation.dtype, device=rotation.device)
     return BoxTensors(
-        rotation_about_y(azimuth) @ projected,
+        rotation_about_y(ray_azimuth(rays_level)) @ turned,
         camera + distance * rays_level,
         distance * scale.clamp(-LOG_LIMIT, LOG_LIMIT).exp(),
     )
+
+
+def raw_matrix(rotation: Tensor) -> Tensor:
+    """Return the matrix, (n, 3, 3), that a raw rotation head, (n, 9), holds less the identity."""
+    return rotation.reshape(-1, 3, 3) + torch.eye(3, dtype=rotation.dtype, device=rotation.device)
+
+
+def decode_rotation(raw: Tensor, encoding: RotationEncoding) -> Tensor:
+    """Read rotations, (n, 3, 3), like `points2objects.place.decode_rotation`."""
+    if encoding is RotationEncoding.MATRIX:
+        return project_to_so3(raw_matrix(raw))
+    bins = raw.reshape(-1, 2, 4)
+    best = (bins[:, :, 1] - bins[:, :, 0]).argmax(dim=1)
+    _, _, sin, cos_less_one = bins[torch.arange(len(bins), device=raw.device), best].unbind(dim=1)
+    middle = torch.tensor(BIN_CENTERS, dtype=raw.dtype, device=raw.device)[best]
+    cosine = cos_less_one + 1
+    # The gradient of atan2(0, 0) is no number; any angle will do there.
+    cosine = torch.where((sin == 0) & (cosine == 0), 1.0, cosine)
+    return rotation_about_y(torch.atan2(sin, cosine) + middle)
+
+
+def ray_azimuth(rays_level: Tensor) -> Tensor:
+    """Return the turn about +y, radians, (n,), that carries -z to each ray laid flat, (n, 3)."""
+    return torch.atan2(-rays_level[:, 0], -rays_level[:, 2])
+
+
+def turn_about_y(rotation: Tensor) -> Tensor:
+    """Return the angle, (...), of the turn about +y that is nearest to rotations, (..., 3, 3)."""
+    sine = rotation[..., 0, 2] - rotation[..., 2, 0]
+    return torch.atan2(sine, rotation[..., 0, 0] + rotation[..., 2, 2])
+
+
+def head_rotation(boxes: BoxTensors, pose: PoseEncoding) -> Tensor:
+    """Return the rotations, (n, 3, 3), that the rotation head should mean for n boxes.
+
+    In the level frame (DIRECT), or relative to the azimuth of the ray to the box (RAY).
+    """
+    if pose is PoseEncoding.DIRECT:
+        return boxes.rotation
+    camera = boxes.translation.new_tensor([0.0, 1.0, 0.0])
+    return rotation_about_y(-ray_azimuth(boxes.translation - camera)) @ boxes.rotation
 
 
 @dataclass(frozen=True)

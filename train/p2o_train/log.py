@@ -26,14 +26,18 @@ class RunLog:
         self._metrics = (folder / METRICS).open("a", encoding="utf-8")
         self._board = SummaryWriter(str(folder), purge_step=first_step + 1)
         # `disable=None`: quiet when stderr is no terminal.
+        self._by_time = last_step is None
         self._bar = tqdm(
             initial=first_step, total=last_step, desc="train", unit="step", disable=None
         )
 
-    def step(self, step: int, values: Mapping[str, float]) -> None:
-        """Note one training step."""
+    def step(self, step: int, values: Mapping[str, float], progress: float) -> None:
+        """Note one training step, after which the share `progress` of the run is done, 0..1."""
         self._write({"step": step, **values})
         self._scalars("train", step, values)
+        if self._by_time:
+            # How many steps will fit is a guess, but then the bar can tell when the run ends.
+            self._bar.total = round(step / max(progress, 1e-6))
         self._bar.update()
         self._bar.set_postfix(loss=f"{values['total']:.3f}", refresh=False)
 
@@ -49,6 +53,10 @@ class RunLog:
         red = torch.tensor([255.0, 0.0, 0.0])[None, :, None, None]
         shown = images.permute(0, 3, 1, 2) * (1 - best) + red * best
         self._board.add_images("heatmap", shown.to(torch.uint8), step)
+
+    def boxes(self, step: int, pictures: Tensor) -> None:
+        """Show validation images with predicted over true boxes, (b, h, w, 3) uint8."""
+        self._board.add_images("boxes", pictures, step, dataformats="NHWC")
 
     def __enter__(self) -> "RunLog":
         return self

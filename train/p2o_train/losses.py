@@ -4,11 +4,14 @@ Reductions are done once, in `total.py`; equations that the paper prints as sums
 averaged there, so that a batch's size does not change the balance.
 """
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from p2o_train.geometry import BoxTensors
+from points2objects.place import BIN_CENTERS, BIN_REACH
 
 FOCAL_ALPHA = 2
 FOCAL_BETA = 4
@@ -87,14 +90,15 @@ def point_loss(
 
 
 def rotation_loss(predicted: Tensor, true: Tensor, moment: Tensor, turns: Tensor) -> Tensor:
-    """Return the rotation part of eq. 7 as a length relative to the object, (n,).
+    """Return the rotation part of eq. 7 as a length relative to the object, (n,) (L_R, L_M).
 
     For centred points eq. 7 is a sum of a rotation and a translation part. Here the former is
     taken alone, as the root mean square over the points' own: it then weighs a mug as much as a
-    table, pulls as hard near the truth as far from it, and does not drown in depth errors.
+    table, pulls as hard near the truth as far from it, and does not drown in depth errors. With
+    the identity for a moment it is the Frobenius norm of the difference over sqrt(3).
 
     Args:
-        predicted: Rotations, (n, 3, 3).
+        predicted: Rotations (L_R), or matrices that are none yet (L_M), (n, 3, 3).
         true: Rotations, (n, 3, 3).
         moment: See `point_loss`.
         turns: Symmetry group, (n, g, 3, 3).
@@ -103,6 +107,29 @@ def rotation_loss(predicted: Tensor, true: Tensor, moment: Tensor, turns: Tensor
     size = moment.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
     squared = ((A @ moment[:, None]) * A).sum(dim=(-1, -2)).amin(dim=1) / size
     return torch.sqrt(squared + RMS_EPS**2) - RMS_EPS
+
+
+def bin_loss(raw: Tensor, angle: Tensor) -> Tensor:
+    """Return CenterNet's loss of a heading in two bins, (n,) (the first row of table 2).
+
+    Each bin is asked whether it holds the angle (cross-entropy of two scores), and those that do
+    how far the angle is from their middle (Huber loss of its sine and cosine).
+
+    Args:
+        raw: Rotation head, (n, 8), in `points2objects.place.encode_rotation`'s order.
+        angle: True turn about +y under each turn of the object's symmetry group, (n, g); the least
+            value over the group counts.
+    """
+    bins = raw.reshape(-1, 1, 2, 4)
+    offset = angle[:, :, None] - torch.tensor(BIN_CENTERS, dtype=raw.dtype, device=raw.device)
+    sine, cosine = torch.sin(offset), torch.cos(offset)
+    inside = cosine >= math.cos(BIN_REACH)
+    margin = bins[..., 1] - bins[..., 0]
+    classified = F.softplus(torch.where(inside, -margin, margin))
+    wrong_sine = F.smooth_l1_loss(bins[..., 2].expand_as(sine), sine, reduction="none")
+    wrong_cosine = F.smooth_l1_loss((bins[..., 3] + 1).expand_as(cosine), cosine, reduction="none")
+    regressed = torch.where(inside, wrong_sine + wrong_cosine, torch.zeros_like(sine))
+    return (classified + regressed).sum(dim=2).amin(dim=1)
 
 
 def settled_loss(predicted: BoxTensors, true: BoxTensors) -> Tensor:
@@ -132,6 +159,17 @@ def lowest_corner(boxes: BoxTensors) -> Tensor:
     """Return the height of each box's lowest corner over the support plane, (n,)."""
     reach = (boxes.rotation[:, 1].abs() * boxes.scale).sum(dim=1) / 2
     return boxes.translation[:, 1] - reach
+
+
+def huber_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return the Huber loss of the distances between points, (n, 3): (n,) (L_t).
+
+    Quadratic up to one camera height, then linear.
+    """
+    squared = (predicted - target).square().sum(dim=1)
+    # Not of a plain norm, whose gradient at zero is no number.
+    beyond = squared > 1
+    return torch.where(beyond, torch.where(beyond, squared, 1).sqrt() - 0.5, squared / 2)
 
 
 def l1_loss(predicted: Tensor, target: Tensor) -> Tensor:

@@ -20,14 +20,15 @@ PRESETS: dict[str, tuple[str, ...]] = {
         *("--loss.points", "10", "--loss.scale", "10", "--loss.shape", "0.1"),
         *("--loss.min-overlap", "0.7"),
         *("--loss.collision", "1", "--loss.gravity", "1", "--loss.point-count", "512"),
+        *("--loss.translation", "10", "--loss.rotation-norm", "frobenius"),
         *("--optim.backbone-lr", "1", "--optim.weight-decay", "0", "--optim.ema", "0"),
         *("--optim.warmup", str(5 / 300), "--optim.constant-until", str(200 / 300)),
     ),
 }
 """What each preset changes; later words win, so the user's own do."""
 
-DIRECT = ("--loss.point-form", "joint", "--loss.positive-radius", "0")
-"""What the paper's pose encoding needs besides."""
+DIRECT = ("--rotation", "points", "--loss.positive-radius", "0")
+"""What goes with the paper's pose encoding unless the user says otherwise."""
 
 HORIZON = ("--epochs", "--steps", "--minutes")
 """Options that say when a run ends: one from the user replaces the preset's."""

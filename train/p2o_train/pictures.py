@@ -8,6 +8,7 @@ import numpy as np
 
 from p2o_train.data.sample import Sample
 from p2o_train.predictors import SpecifiedPredictor
+from p2o_train.resized import at_size
 from p2o_train.scoring import Prediction, predict_level
 from points2objects.camera import Camera
 from points2objects.errors import InputError
@@ -31,7 +32,7 @@ def save_pictures(
     import cv2
 
     spec, paths = predictor.spec, []
-    for index, sample in enumerate(samples):
+    for index, sample in enumerate(at_size(sample, spec.input_size) for sample in samples):
         maps = predictor.predict(sample.image)
         predicted = predict_level(maps, spec, sample.camera, spec.score_threshold)
         path = folder / f"{index:04d}.png"

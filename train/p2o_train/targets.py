@@ -90,6 +90,12 @@ class Targets:
         return Cells(self.image, self.row, self.column)
 
     @property
+    def counts(self) -> Tensor:
+        """Numbers that the losses divide by, (2,): centre cells of the heat-map, and objects."""
+        centers = (self.heatmap == 1).sum()
+        return torch.stack([centers, centers.new_tensor(len(self))]).float()
+
+    @property
     def boxes(self) -> BoxTensors:
         """True boxes, n."""
         return BoxTensors(self.rotation, self.translation, self.scale)

@@ -6,11 +6,13 @@ import torch
 from torch import Tensor
 
 from p2o_train.collision import collision_loss
-from p2o_train.config import LossConfig
-from p2o_train.geometry import BoxTensors, decode_pose
+from p2o_train.config import LossConfig, TrainConfig
+from p2o_train.geometry import BoxTensors, decode_pose, head_rotation, raw_matrix, turn_about_y
 from p2o_train.losses import (
+    bin_loss,
     focal_loss,
     hard_shape_loss,
+    huber_loss,
     l1_loss,
     point_loss,
     rotation_loss,
@@ -27,7 +29,7 @@ class LossTerms:
     """Unweighted terms, scalars; the names are those of their weights in `LossConfig`.
 
     `offset`, `distance` (the RAY encoding's translation), `gravity` and `settled` are not in the
-    paper, whose scene frame needs none of them.
+    paper, whose scene frame needs none of them. `translation` is its L_t.
     """
 
     key: Tensor
@@ -39,11 +41,19 @@ class LossTerms:
     distance: Tensor
     gravity: Tensor
     settled: Tensor
+    translation: Tensor
 
     def total(self, config: LossConfig) -> Tensor:
         """Return the weighted sum (eq. 10)."""
         terms = [getattr(config, f.name) * getattr(self, f.name) for f in fields(self)]
         return torch.stack(terms).sum()
+
+    def scaled(self, key: float, others: float) -> "LossTerms":
+        """Return the terms with the heat-map's and the others' multiplied by a factor each."""
+        factor = {"key": key}
+        return LossTerms(
+            **{f.name: getattr(self, f.name) * factor.get(f.name, others) for f in fields(self)}
+        )
 
     def numbers(self) -> dict[str, float]:
         """Return name -> value, for the log."""
@@ -55,7 +65,7 @@ def loss_terms(
     targets: Targets,
     exemplar_sdf: Tensor | None,
     spec: ModelSpec,
-    config: LossConfig,
+    config: TrainConfig,
 ) -> LossTerms:
     """Compare a batch's outputs with its targets.
 
@@ -65,7 +75,7 @@ def loss_terms(
         targets: The batch.
         exemplar_sdf: `ShapeDB.sdf`, (K, d, d, d); None while collisions do not count.
         spec: The model's contract.
-        config: Forms of the terms.
+        config: Formulation of the box, and forms of the terms.
     """
     n = len(targets)
 
@@ -77,32 +87,53 @@ def loss_terms(
         outputs["translation"],
         outputs["scale"],
         targets.view(spec.stride),
-        spec.pose,
+        spec,
     )
     zero = outputs["heatmap"].sum() * 0
     raw = outputs["translation"]
     ray = spec.pose is PoseEncoding.RAY
     return LossTerms(
         key=focal_loss(outputs["heatmap"], targets.heatmap),
-        points=mean(_point_term(boxes, targets, config)),
+        points=mean(_rotation_term(outputs["rotation"], boxes, targets, spec, config)),
         scale=mean(l1_loss(outputs["scale"], targets.raw_scale)),
-        shape=mean(_shape_term(outputs["exemplar"], targets, spec, config)),
+        shape=mean(_shape_term(outputs["exemplar"], targets, spec, config.loss)),
         collision=_collision_term(boxes, targets, exemplar_sdf) / max(n, 1),
         offset=mean(l1_loss(raw[:, :2], targets.raw_translation[:, :2])) if ray else zero,
         distance=mean(l1_loss(raw[:, 2:], targets.raw_translation[:, 2:])) if ray else zero,
         gravity=mean(l1_loss(outputs["gravity"], targets.gravity[targets.image])),
         settled=mean(settled_loss(boxes, targets.cell_boxes)) if ray else zero,
+        translation=(
+            zero
+            if ray or config.rotation == "points"
+            else mean(huber_loss(boxes.translation, targets.cell_boxes.translation))
+        ),
     )
 
 
-def _point_term(boxes: BoxTensors, targets: Targets, config: LossConfig) -> Tensor:
+def _rotation_term(
+    raw: Tensor, boxes: BoxTensors, targets: Targets, spec: ModelSpec, config: TrainConfig
+) -> Tensor:
+    """Return the loss of each cell, (m,), that `config.rotation` names (table 2)."""
     owner = targets.object_id
     turns = symmetry_turns(targets.symmetry)[owner]
+    if config.rotation == "points":
+        return _point_term(boxes, targets, turns, config.loss)
+    if config.rotation == "bins":
+        seen = head_rotation(targets.boxes, spec.pose)[owner]
+        return bin_loss(raw, turn_about_y(seen[:, None] @ turns))
     moment = targets.point_moment[owner]
-    if config.point_form == "split":
-        return rotation_loss(boxes.rotation, targets.rotation[owner], moment, turns)
-    true = targets.cell_boxes
-    squared = point_loss(boxes, true, targets.point_mean[owner], moment, turns)
+    if config.loss.rotation_norm == "frobenius":
+        moment = torch.eye(3, device=raw.device).expand_as(moment)
+    if config.rotation == "matrix":
+        seen = head_rotation(targets.boxes, spec.pose)[owner]
+        return rotation_loss(raw_matrix(raw), seen, moment, turns)
+    return rotation_loss(boxes.rotation, targets.rotation[owner], moment, turns)
+
+
+def _point_term(boxes: BoxTensors, targets: Targets, turns: Tensor, config: LossConfig) -> Tensor:
+    owner, true = targets.object_id, targets.cell_boxes
+    mean, moment = targets.point_mean[owner], targets.point_moment[owner]
+    squared = point_loss(boxes, true, mean, moment, turns)
     if not config.points_by_distance:
         return squared
     camera = squared.new_tensor([0.0, 1.0, 0.0])

@@ -7,13 +7,15 @@ from p2o_train.config import NetworkConfig
 from p2o_train.network.heads import Cells, Heads
 from p2o_train.network.hourglass import HourglassBody
 from p2o_train.network.mobile import MobileBody
+from p2o_train.network.pyramid import PyramidBody
+from p2o_train.network.timm_body import TimmBody
 from points2objects.spec import ModelSpec
 
 
 class PointsNetwork(nn.Module):
     """Image in, one map per output of the spec; `heatmap` is logits."""
 
-    def __init__(self, body: MobileBody | HourglassBody, heads: Heads) -> None:
+    def __init__(self, body: PyramidBody | HourglassBody, heads: Heads) -> None:
         super().__init__()
         self.body = body
         self.heads = heads
@@ -33,8 +35,18 @@ class PointsNetwork(nn.Module):
 
 
 def build_network(config: NetworkConfig, spec: ModelSpec) -> PointsNetwork:
-    """Make the network that the config describes, with the outputs that the spec lists."""
-    body = MobileBody(config) if config.backbone == "mobile" else HourglassBody(config)
+    """Make the network that the config describes, with the outputs that the spec lists.
+
+    Raises:
+        InputError: A package that the backbone or its weights come from is missing.
+    """
+    body: PyramidBody | HourglassBody
+    if config.backbone == "mobile":
+        body = MobileBody(config)
+    elif config.backbone == "hourglass":
+        body = HourglassBody(config)
+    else:
+        body = TimmBody(config, spec)
     heads = Heads(body.out_channels, config.head_channels, spec.outputs, config.separable_heads)
     return PointsNetwork(body, heads)
 

@@ -1,55 +1,15 @@
 """The phone's network: EfficientNet-Lite0, a light decoder to stride 4, separable heads."""
 
-from torch import Tensor, nn
-from torch.nn import functional as F
-
 from p2o_train.config import NetworkConfig
-from p2o_train.network.efficientnet_lite import (
-    ConvNorm,
-    EfficientNetLite0,
-    load_imagenet_weights,
-)
+from p2o_train.network.efficientnet_lite import EfficientNetLite0, load_imagenet_weights
+from p2o_train.network.pyramid import PyramidBody
 
 
-class Merge(nn.Module):
-    """Double the size of the coarser map, add the finer one, and mix by a 3x3 convolution."""
-
-    def __init__(self, coarse: int, fine: int, out_channels: int) -> None:
-        super().__init__()
-        self.coarse = ConvNorm(coarse, out_channels, linear=True)
-        self.fine = ConvNorm(fine, out_channels, linear=True)
-        self.mix = ConvNorm(out_channels, out_channels, 3)
-
-    def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
-        """Return (b, out_channels, 2h, 2w) of (b, c, h, w) and (b, c', 2h, 2w)."""
-        # Half-pixel bilinear converts to TFLite's RESIZE_BILINEAR exactly.
-        grown = F.interpolate(
-            self.coarse(coarse), scale_factor=2.0, mode="bilinear", align_corners=False
-        )
-        mixed: Tensor = self.mix(F.relu6(grown + self.fine(fine), inplace=True))
-        return mixed
-
-
-class MobileBody(nn.Module):
-    """Backbone and decoder: image (b, 3, 4h, 4w) -> features (b, channels, h, w)."""
+class MobileBody(PyramidBody):
+    """EfficientNet-Lite0 with the decoder: ReLU6, no squeeze-excite, resize and convolution."""
 
     def __init__(self, config: NetworkConfig) -> None:
-        super().__init__()
-        self.backbone = EfficientNetLite0(config.freeze_stages, config.freeze_norm)
+        backbone = EfficientNetLite0(config.freeze_stages, config.freeze_norm)
         if config.pretrained:
-            load_imagenet_weights(self.backbone)
-        *fine, coarse = self.backbone.channels
-        merges = []
-        for tap, width in zip(reversed(fine), config.decoder_channels, strict=True):
-            merges.append(Merge(coarse, tap, width))
-            coarse = width
-        self.merges = nn.ModuleList(merges)
-        self.out_channels = coarse
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the features at stride 4."""
-        features: Tensor
-        *fine, features = self.backbone(x)
-        for merge, tap in zip(self.merges, reversed(fine), strict=True):
-            features = merge(features, tap)
-        return features
+            load_imagenet_weights(backbone)
+        super().__init__(backbone, backbone.channels, config.decoder_channels)

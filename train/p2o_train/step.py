@@ -1,0 +1,117 @@
+"""One training step: forward, losses, gradients, weights, running mean."""
+
+import math
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from p2o_train.checkpoint import TrainingState
+from p2o_train.config import OptimConfig, TrainConfig
+from p2o_train.ema import update_average
+from p2o_train.machine import autocast
+from p2o_train.network.build import PointsNetwork, normalise
+from p2o_train.schedule import lr_factor
+from p2o_train.targets import Targets
+from p2o_train.team import Team
+from p2o_train.total import LossTerms, loss_terms
+from points2objects.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What a step needs besides its batch.
+
+    Attributes:
+        config: Options of the run.
+        spec: The network's contract.
+        team: The processes that learn together.
+        exemplar_sdf: `ShapeDB.sdf` on the device, (K, d, d, d).
+    """
+
+    config: TrainConfig
+    spec: ModelSpec
+    team: Team
+    exemplar_sdf: Tensor
+
+    def step(self, state: TrainingState, batch: Targets, progress: float) -> dict[str, float]:
+        """Learn from this process' share of a batch, and return the numbers to log.
+
+        Args:
+            state: Network, running mean and optimizer; changed in place.
+            batch: On the network's device.
+            progress: Share of the run that is done, 0..1.
+
+        Raises:
+            RuntimeError: The loss or its gradient is no number any more.
+        """
+        started, optim = time.monotonic(), self.config.optim
+        factor = lr_factor(progress, optim)
+        for group in state.optimizer.param_groups:
+            group["lr"] = group["peak_lr"] * factor
+        terms = self._terms(state.network.train(), batch, progress)
+        total = terms.total(self.config.loss)
+        numbers = self._numbers(terms, total)
+        _check_finite("loss", numbers["total"], state.step)
+        state.optimizer.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        trained = [p for p in state.network.parameters() if p.requires_grad]
+        self.team.average_gradients(trained)
+        norm = nn.utils.clip_grad_norm_(trained, optim.clip).item()
+        _check_finite("gradient", norm, state.step)
+        state.optimizer.step()
+        state.step += 1
+        update_average(state.average, state.network, optim.ema, state.step)
+        seconds = time.monotonic() - started
+        return {**numbers, "gradient": norm, "lr": optim.lr * factor, "s": seconds}
+
+    def _terms(self, network: PointsNetwork, batch: Targets, progress: float) -> LossTerms:
+        """Return the terms whose mean over the team is that of the whole batch."""
+        loss = self.config.loss
+        collide = progress >= loss.collision_from and loss.collision > 0
+        with autocast(self.config, batch.images.device):
+            outputs = network.forward_at(normalise(batch.images, self.spec), batch.cells)
+        outputs = {name: value.float() for name, value in outputs.items()}
+        sdf = self.exemplar_sdf if collide else None
+        terms = loss_terms(outputs, batch, sdf, self.spec, self.config)
+        if self.team.size == 1:
+            return terms
+        # Each process divided by its own counts; the whole batch's are what counts.
+        own = batch.counts.clamp(min=1)
+        mean = self.team.mean(batch.counts).clamp(min=1 / self.team.size)
+        centers, objects = (own / mean).tolist()
+        return terms.scaled(key=centers, others=objects)
+
+    def _numbers(self, terms: LossTerms, total: Tensor) -> dict[str, float]:
+        """Return name -> value of the total and its terms, over the whole batch."""
+        numbers = {"total": total.item(), **terms.numbers()}
+        if self.team.size == 1:
+            return numbers
+        shared = torch.tensor(list(numbers.values()), device=total.device)
+        return dict(zip(numbers, self.team.mean(shared).tolist(), strict=True))
+
+
+def make_optimizer(network: PointsNetwork, config: OptimConfig) -> torch.optim.Optimizer:
+    """Make AdamW: kernels decay, biases and norms do not; the backbone has its own rate."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            lr = config.lr * (config.backbone_lr if name.startswith("body.backbone") else 1.0)
+            decay = config.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((lr, decay), []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {"params": parameters, "lr": lr, "peak_lr": lr, "weight_decay": decay}
+            for (lr, decay), parameters in groups.items()
+        ],
+        fused=True,
+    )
+
+
+def _check_finite(what: str, value: float, step: int) -> None:
+    if not math.isfinite(value):
+        raise RuntimeError(
+            f"the {what} became {value} at step {step}; the last checkpoint is whole: "
+            "lower --optim.lr or --optim.clip"
+        )
