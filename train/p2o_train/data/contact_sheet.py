@@ -1,5 +1,6 @@
 """Labelled samples on one picture, to be looked at."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,15 +36,20 @@ def write_contact_sheet(config: "MakeConfig | ImportConfig") -> None:
         count = min(len(dataset), -(-config.sheet_samples // 2))
         for index in np.linspace(0, len(dataset) - 1, count).astype(int):
             pictures.append(draw_labels(dataset[int(index)], shapedb))
+    path = Path(config.contact_sheet)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(tiled(pictures)).save(path)
+
+
+def tiled(pictures: Sequence[ByteArray]) -> ByteArray:
+    """Lay pictures of one size, (s, s, 3), side by side in rows of six."""
     size = pictures[0].shape[0]
     rows = -(-len(pictures) // COLUMNS)
     sheet = np.zeros((rows * size, COLUMNS * size, 3), np.uint8)
     for i, picture in enumerate(pictures):
         top, left = i // COLUMNS * size, i % COLUMNS * size
         sheet[top : top + size, left : left + size] = picture
-    path = Path(config.contact_sheet)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(sheet).save(path)
+    return sheet
 
 
 def draw_labels(sample: Sample, shapedb: ShapeDB) -> ByteArray:
