@@ -1,10 +1,12 @@
 """Synthetic training data: noise for pictures, made without files or rendering."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from p2o_shapedb.database import ModelEntry, ShapeDB
-from p2o_train.batches import TrainingData
+from p2o_train.batches import Augment, TrainingData
 from p2o_train.data.sample import Sample
 from points2objects.camera import Camera
 from points2objects.geometry import Box9DoF, rotation_about_y
@@ -74,6 +76,26 @@ def noise_sample(shapedb: ShapeDB, seed: int, objects: int = 2) -> Sample:
         visible_fraction=np.ones(objects),
         mirrored=np.zeros(objects, dtype=bool),
     )
+
+
+class StopAfter:
+    """An augmentation that interrupts the run after some calls of another."""
+
+    def __init__(self, calls: int, augment: Augment | None = None) -> None:
+        self.calls = calls
+        self.augment = augment
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        self.calls -= 1
+        if self.calls < 0:
+            raise KeyboardInterrupt
+        return self.augment(sample, rng) if self.augment else sample
+
+
+@pytest.fixture
+def stop_after() -> Callable[..., Augment]:
+    """Return what makes an augmentation that interrupts: (calls, another augmentation)."""
+    return StopAfter
 
 
 def uneven_noise() -> TrainingData:

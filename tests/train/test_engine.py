@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -19,7 +20,6 @@ from p2o_train.batches import Augment, BatchDataset, TrainingData, batches_from
 from p2o_train.checkpoint import load_network
 from p2o_train.config import LossConfig, NetworkConfig, OptimConfig, TrainConfig
 from p2o_train.data.augment import AugmentConfig
-from p2o_train.data.sample import Sample
 from p2o_train.ema import averaged_copy, update_average
 from p2o_train.engine import make_spec, train
 from p2o_train.pictures import ZOOM
@@ -53,20 +53,6 @@ def config_for(folder: Path, steps: int) -> TrainConfig:
     )
 
 
-class StopAfter:
-    """An augmentation that interrupts the run after some calls of another."""
-
-    def __init__(self, calls: int, augment: Augment) -> None:
-        self.calls = calls
-        self.augment = augment
-
-    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        self.calls -= 1
-        if self.calls < 0:
-            raise KeyboardInterrupt
-        return self.augment(sample, rng)
-
-
 def steps_of(folder: Path) -> list[dict[str, float]]:
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     entries = [json.loads(line) for line in lines]
@@ -76,7 +62,9 @@ def steps_of(folder: Path) -> list[dict[str, float]]:
     ]
 
 
-def test_a_resumed_run_is_bit_exact(tmp_path: Path, noise_data: TrainingData) -> None:
+def test_a_resumed_run_is_bit_exact(
+    tmp_path: Path, noise_data: TrainingData, stop_after: Callable[..., Augment]
+) -> None:
     """Six steps are three and three: losses, weights, running mean, optimizer, augmentation."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     varied = RenderedAugment(AugmentConfig(), noise_data.shapedb.models)
@@ -84,7 +72,7 @@ def test_a_resumed_run_is_bit_exact(tmp_path: Path, noise_data: TrainingData) ->
     train(config_for(whole, 6), data)
     # Two images a batch: the interrupt comes in the middle of the second epoch.
     with pytest.raises(KeyboardInterrupt):
-        train(config_for(parts, 6), replace(data, augment=StopAfter(6, varied)))
+        train(config_for(parts, 6), replace(data, augment=stop_after(6, varied)))
     assert len(steps_of(parts)) == 3
     train(config_for(parts, 6), data)
     assert steps_of(whole) == steps_of(parts)

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from p2o_train.batches import BatchDataset, TrainingData
+from p2o_train.batches import Augment, BatchDataset, TrainingData
 from p2o_train.config import LossConfig, NetworkConfig, TrainConfig
 from p2o_train.data.sample import Sample
 from p2o_train.engine import make_spec, train
@@ -48,19 +49,6 @@ def config_for(folder: Path) -> TrainConfig:
     )
 
 
-class StopAfter:
-    """An augmentation that changes nothing, and interrupts the run at some call."""
-
-    def __init__(self, calls: int) -> None:
-        self.calls = calls
-
-    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        self.calls -= 1
-        if self.calls < 0:
-            raise KeyboardInterrupt
-        return sample
-
-
 def torchrun(config: TrainConfig, folder: Path) -> subprocess.CompletedProcess[str]:
     path = folder / "wanted.json"
     path.write_text(config.to_json())
@@ -80,11 +68,13 @@ def steps_of(folder: Path) -> list[dict[str, float]]:
     return [entry for entry in map(json.loads, lines) if "total" in entry]
 
 
-def test_two_processes_go_on_as_one_would(tmp_path: Path, uneven_data: TrainingData) -> None:
+def test_two_processes_go_on_as_one_would(
+    tmp_path: Path, uneven_data: TrainingData, stop_after: Callable[..., Augment]
+) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     train(config_for(whole), uneven_data)
     with pytest.raises(KeyboardInterrupt):
-        train(config_for(parts), replace(uneven_data, augment=StopAfter(4)))
+        train(config_for(parts), replace(uneven_data, augment=stop_after(4)))
     assert len(steps_of(parts)) == 1
     done = torchrun(config_for(parts), tmp_path)
     assert done.returncode == 0, done.stderr

@@ -1,23 +1,8 @@
 """Table 4: soft against hard labels of the exemplars."""
 
 import sys
-from pathlib import Path
 
-from p2o_shapedb.command import run_command
-from p2o_train.experiments.options import OneDataset, parse_experiment
-
-
-def main() -> int:
-    """Read the options, train what is missing, and write the table."""
-    options = parse_experiment(OneDataset, __doc__ or "", Path("experiments/table4"))
-
-    def body() -> None:
-        from p2o_train.experiments.running import run_table
-
-        run_table(4, options)
-
-    return run_command(body, options.verbose)
-
+from p2o_train.experiments.options import OneDataset, run_experiment
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_experiment(4, OneDataset, __doc__ or ""))

@@ -1,23 +1,8 @@
 """Table 5: trained on pairs or triplets of objects, tested on the other."""
 
 import sys
-from pathlib import Path
 
-from p2o_shapedb.command import run_command
-from p2o_train.experiments.options import PairsAndTriplets, parse_experiment
-
-
-def main() -> int:
-    """Read the options, train what is missing, and write the table."""
-    options = parse_experiment(PairsAndTriplets, __doc__ or "", Path("experiments/table5"))
-
-    def body() -> None:
-        from p2o_train.experiments.running import run_table
-
-        run_table(5, options)
-
-    return run_command(body, options.verbose)
-
+from p2o_train.experiments.options import PairsAndTriplets, run_experiment
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_experiment(5, PairsAndTriplets, __doc__ or ""))

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import tyro
 
-from p2o_shapedb.command import parse
+from p2o_shapedb.command import parse, run_command
 from points2objects.errors import InputError
 
 
@@ -111,6 +111,18 @@ class PairsAndTriplets(Experiment):
 
 
 Options = TypeVar("Options", bound=Experiment)
+
+
+def run_experiment(number: int, kind: type[Experiment], description: str) -> int:
+    """Read a table's options, train and measure what is missing, and return the exit code."""
+    options = parse_experiment(kind, description, Path(f"experiments/table{number}"))
+
+    def body() -> None:
+        from p2o_train.experiments.running import run_table
+
+        run_table(number, options)
+
+    return run_command(body, options.verbose)
 
 
 def parse_experiment(
