@@ -20,7 +20,8 @@ class Experiment(ABC):
     shapedb: Path = Path("shapedb")
     """Folder from shapedb_export/build_db.py."""
     out: Path = Path("experiments")
-    """Where runs, reports, table.md and table.json go. The same command again goes on."""
+    """Where runs, reports, table.md and table.json go; if not given, the table's own folder below
+    this one. The same command again goes on."""
     steps: int | None = None
     """Steps of each training; or give --minutes."""
     minutes: float | None = None
@@ -38,6 +39,9 @@ class Experiment(ABC):
     """Only these arms; all by default."""
     limit: int | None = None
     """Only so many validation images."""
+    score: float | None = None
+    """Operating threshold of voxels and collisions; the model's own by default. The paper takes
+    0.01 on synthetic images."""
     voxel_size: int = 128
     """Cells per side of a scene's grid."""
     solids: Path | None = None
@@ -56,6 +60,8 @@ class Experiment(ABC):
             raise InputError("--steps and --minutes must be positive")
         if self.limit is not None and self.limit < 1:
             raise InputError(f"--limit must be at least 1, got {self.limit}")
+        if self.score is not None and not 0 <= self.score < 1:
+            raise InputError(f"--score must be in 0..1, got {self.score}")
         if not 8 <= self.voxel_size <= 256:
             raise InputError(f"--voxel-size must be in 8..256, got {self.voxel_size}")
 

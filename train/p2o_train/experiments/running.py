@@ -7,7 +7,7 @@ import statistics
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +170,7 @@ def _measure(row: Row, trained: Trained, options: Experiment, shapedb: ShapeDB) 
         "data": dataset.digest,
         "images": len(samples),
         "voxel_size": options.voxel_size,
+        "score": options.score,
     }
     if path.is_file() and not options.overwrite:
         known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -177,8 +178,10 @@ def _measure(row: Row, trained: Trained, options: Experiment, shapedb: ShapeDB) 
             return known
     started = time.monotonic()
     model = load_predictor(trained.model)
+    score = model.spec.score_threshold if options.score is None else options.score
+    spec = replace(model.spec, score_threshold=score)
     meter = VoxelMeter(shapedb, Solids(shapedb, options.solids_folder()), options.voxel_size)
-    report = evaluate(model.predict, model.spec, samples, shapedb, progress=True, voxels=meter)
+    report = evaluate(model.predict, spec, samples, shapedb, progress=True, voxels=meter)
     minutes = (time.monotonic() - started) / 60
     values = {"key": key, "minutes": minutes, "report": report.to_dict()}
     _write_json(path, values)
