@@ -10,8 +10,10 @@ import trimesh
 
 from p2o_shapedb.database import CanonicalMesh, ShapeDB, mesh_path
 from p2o_train.batches import TrainingData
+from p2o_train.metrics.scene_voxels import PlacedSolid, SceneGrid, Solid, label_cells
 from p2o_train.metrics.solids import Solids, filled_cells
 from points2objects.errors import InputError
+from points2objects.geometry import Box9DoF, project_to_so3
 
 
 def _mesh(shape: trimesh.Trimesh) -> CanonicalMesh:
@@ -47,6 +49,29 @@ def test_an_open_bowl_stays_hollow_and_its_wall_is_not_lost() -> None:
     assert from_above[radius[:, 64] < 0.4].all()
 
 
+def test_a_scene_is_voxelised_as_trimesh_does_it() -> None:
+    ring = trimesh.creation.annulus(0.3, 0.5, 1.0, sections=48)
+    box = Box9DoF(
+        project_to_so3(np.array([[1.0, 0.2, 0.5], [-0.1, 1.0, 0.3], [-0.4, 0.1, 1.0]])),
+        np.array([0.05, -0.1, 0.0]),
+        np.array([1.2, 0.9, 0.5]),
+    )
+    size, side = 48, 1.6
+    grid = SceneGrid(Box9DoF(np.eye(3), np.zeros(3), np.full(3, side)), size)
+    solid = Solid.of(filled_cells(_mesh(ring), "chair"))
+    labels = label_cells(grid, [PlacedSolid(1, box, solid)])
+
+    # trimesh has cell centres at multiples of a cell's side, from 0.
+    cell_from_object = np.linalg.inv(grid.frame_from_cell()) @ box.matrix()
+    placed = ring.copy().apply_transform(cell_from_object)
+    twin = trimesh.voxel.creation.voxelize(placed, 1.0)
+    assert twin is not None
+    cells = np.rint(twin.fill().points).astype(int)
+    theirs = np.zeros((size,) * 3, bool)
+    theirs[tuple(cells.T)] = True
+    assert (theirs & (labels == 1)).sum() / (theirs | (labels == 1)).sum() > 0.9
+
+
 @pytest.fixture
 def database(noise_data: TrainingData, tmp_path: Path) -> ShapeDB:
     shapedb = replace(noise_data.shapedb, folder=tmp_path / "shapedb")
@@ -64,7 +89,7 @@ def test_a_solid_is_made_once_and_kept(database: ShapeDB, tmp_path: Path) -> Non
     again = Solids(database, tmp_path / "kept").of_exemplar(1)
     np.testing.assert_array_equal(again.cells, first.cells)
     np.testing.assert_array_equal(again.rim, first.rim)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(InputError, match=r"the mesh of chair/ball-1 is missing.*--no-voxels"):
         Solids(database, tmp_path / "other").of_model(1)
 
 

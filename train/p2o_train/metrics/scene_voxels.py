@@ -2,7 +2,9 @@
 
 A cube of the scene is cut into equal cells. A cell carries the largest label of the solids whose
 surface touches it or that hold its centre, 0 for none; the label of a class is its id plus one.
-So a wall thinner than a cell is there. One confusion matrix takes the cells of all scenes.
+So a wall thinner than a cell is there. (Touches: holds the centre of a rim cell of the solid's own
+grid. A surface that reaches less than half of such a cell into another is not seen to touch it.)
+One confusion matrix takes the cells of all scenes.
 """
 
 from collections.abc import Iterable

@@ -13,6 +13,7 @@ from p2o_shapedb.pipeline_version import code_only, pipeline_version
 from p2o_shapedb.sdf import CHECK_SIZE, OPEN_POLICY, OpenPolicy, find_solid, inside_by_method
 from p2o_shapedb.surface_cells import touched_cells
 from p2o_train.metrics.scene_voxels import Solid
+from points2objects.errors import InputError
 from points2objects.files import sha256
 
 
@@ -48,14 +49,13 @@ class Solids:
         """Return the solid of a CAD model.
 
         Raises:
-            InputError: The database has no meshes, or the folder cannot be written.
+            InputError: The database lacks the mesh, or the folder cannot be written.
         """
         if model_index not in self._known:
             entry = self._shapedb.models[model_index]
             path = self._folder / f"{entry.id}.npz"
             if not path.is_file():
-                mesh = self._shapedb.mesh(model_index)
-                packed = np.packbits(filled_cells(mesh, entry.class_name))
+                packed = np.packbits(filled_cells(self._mesh(model_index), entry.class_name))
                 with atomic_path(path, overwrite=True) as temporary, temporary.open("wb") as file:
                     np.savez_compressed(file, filled=packed)
             with np.load(path, allow_pickle=False) as data:
@@ -66,6 +66,15 @@ class Solids:
     def of_exemplar(self, exemplar_id: int) -> Solid:
         """Return the solid of the CAD model behind an exemplar; as `of_model`."""
         return self.of_model(int(self._shapedb.exemplar_model[exemplar_id]))
+
+    def _mesh(self, model_index: int) -> CanonicalMesh:
+        try:
+            return self._shapedb.mesh(model_index)
+        except FileNotFoundError as error:
+            raise InputError(
+                f"{self._shapedb.folder}: the mesh of {self._shapedb.models[model_index].id} is "
+                "missing; copy the database again, or leave voxels out (--no-voxels)"
+            ) from error
 
 
 def filled_cells(mesh: CanonicalMesh, class_name: str) -> npt.NDArray[np.bool_]:

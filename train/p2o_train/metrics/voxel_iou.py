@@ -1,7 +1,7 @@
 """Volumetric IoU of placed shapes, on the signed distances of the shape database.
 
-This is the per-object measure: one true and one predicted shape, each in its box. The scene
-measure of the paper's table 1 compares whole grids and is not here.
+This is the per-object measure: one true and one predicted shape, each in its box. The paper's table
+1 compares whole scenes, see `p2o_train.metrics.scene_voxels`.
 """
 
 import numpy as np
