@@ -8,6 +8,8 @@ from p2o_train.rendering.environment import (
     load_environments,
     map_directions,
     specular_levels,
+    turn_about_y,
+    turned_harmonics,
 )
 from p2o_train.rendering.materials import draw_object_material, draw_surface_material
 from p2o_train.rendering.meshes import corner_normals, part_of_vertex, primitive, simplify, weld
@@ -38,7 +40,7 @@ def test_patterns_come_without_an_assets_folder_and_tile() -> None:
 
 def test_carried_environments_light_a_white_floor_evenly() -> None:
     for environment in load_environments(None):
-        up = irradiance_from_above(harmonics(environment.light, 0.4)).mean()
+        up = irradiance_from_above(environment.harmonics).mean()
         np.testing.assert_allclose(up, np.pi, rtol=0.1)
 
 
@@ -47,18 +49,28 @@ def test_sampled_lights_carry_the_light_of_the_upper_half() -> None:
     directions, solid_angle = map_directions(64)
     above = np.maximum(directions[..., 1], 0) * solid_angle
     whole = float((environment.light.mean(-1) * above).sum())
-    lights = draw_lights(environment.light, 0.3, 4000, np.random.default_rng(0))
+    lights = draw_lights(environment.pool, 0.3, 4000, np.random.default_rng(0))
     sampled = float((lights.irradiance.mean(-1) * lights.directions[:, 1]).sum())
     np.testing.assert_allclose(sampled, whole, rtol=0.03)
 
 
-def test_a_turned_map_has_turned_lights_and_harmonics() -> None:
+def test_turned_harmonics_are_those_of_the_turned_map() -> None:
     environment = load_environments(None)[1]
-    flat = harmonics(environment.light, 0.0)
-    turned = harmonics(environment.light, np.pi / 2)
-    # Turning about y by a quarter brings what came from -z to -x.
-    np.testing.assert_allclose(turned[3], flat[2], rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(turned[1], flat[1], rtol=1e-4)
+    quarter = turned_harmonics(environment.harmonics, np.pi / 2)
+    # Columns turn towards +x, so a quarter turn about +y, which brings -z to -x, is a quarter map
+    # to the left.
+    rolled = harmonics(np.roll(environment.light, -environment.light.shape[1] // 4, axis=1))
+    np.testing.assert_allclose(quarter, rolled, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(turned_harmonics(quarter, -np.pi / 2), environment.harmonics,
+                               rtol=1e-4, atol=1e-5)  # fmt: skip
+
+
+def test_lights_turn_with_their_map() -> None:
+    pool = load_environments(None)[1].pool
+    plain, turned = (draw_lights(pool, t, 12, np.random.default_rng(3)) for t in (0.0, 0.7))
+    np.testing.assert_allclose(turned.directions, turn_about_y(plain.directions, 0.7), atol=1e-6)
+    np.testing.assert_array_equal(turned.irradiance, plain.irradiance)
+    np.testing.assert_allclose(np.linalg.norm(plain.directions, axis=1), 1, atol=1e-5)
 
 
 def test_rough_levels_are_smoother() -> None:
@@ -95,12 +107,35 @@ def test_normals_are_smooth_on_a_ball_and_sharp_on_a_box() -> None:
 def test_pieces_of_equal_size_share_a_colour() -> None:
     box, ball = primitive("box"), primitive("ball")
     parts = [box.positions, box.positions + 3, ball.positions + 6]
-    faces = [box.faces, box.faces + 36, ball.faces + 72]
+    count = len(box.positions)
+    faces = [box.faces, box.faces + count, ball.faces + 2 * count]
     welded = weld(np.concatenate(parts), np.concatenate(faces))
     part = part_of_vertex(welded.faces, len(welded.vertices))
     x = welded.vertices[:, 0]
     assert set(part[x > 4.5]) == {0}
     assert set(part[x < 4.5]) == {1}
+
+
+def test_outlines_are_the_same_triangles_over_fewer_vertices() -> None:
+    for kind, places in (("box", 8), ("cylinder", 58)):
+        mesh = primitive(kind)
+        np.testing.assert_array_equal(mesh.positions[mesh.outline], mesh.positions[mesh.faces])
+        assert len(np.unique(mesh.outline)) == places
+        assert len(np.unique(mesh.faces)) == len(mesh.positions) > places
+
+
+def test_shared_vertices_keep_sharp_edges() -> None:
+    mesh = primitive("box")
+    a, b, c = (mesh.positions[mesh.faces[:, k]] for k in range(3))
+    flat = np.cross(b - a, c - a)
+    for k in range(3):
+        np.testing.assert_allclose(mesh.normals[mesh.faces[:, k]], flat, atol=1e-6)
+
+
+def test_coarse_shadows_keep_the_outline() -> None:
+    mesh = primitive("ball")
+    assert len(mesh.coarse) < 0.7 * len(mesh.faces)
+    assert np.ptp(mesh.positions[np.unique(mesh.coarse)], axis=0).min() > 0.96
 
 
 def test_simplification_reaches_its_target_and_keeps_the_size() -> None:

@@ -26,8 +26,12 @@ class MakeConfig:
     """Training pictures, of the database's train models."""
     val: int = 500
     """Validation pictures, of its val models."""
-    quality: Literal["fast", "default"] = "default"
-    """Lights, shadow maps and triangles per model."""
+    protocol: Literal["mixed", "pairs", "triplets"] = "mixed"
+    """mixed: anything, with clutter and objects cut off, to train on. pairs, triplets: so many
+    whole objects near each other and nothing else, as the paper evaluates."""
+    quality: Literal["fast", "default", "path-traced"] = "default"
+    """Lights, shadow maps and triangles per model; path-traced: seconds a picture, for sets to
+    evaluate on, and needs the extra `pathtrace`."""
     assets: Path | None = None
     """Folder with hdri/*.exr, textures/, photos/pexels/ and cad/ for more variety; without it,
     patterns and environment maps that the project carries."""
@@ -79,7 +83,7 @@ def _plan(config: MakeConfig, shapedb: ShapeDB) -> dict[str, Any]:
         "shapedb_digest": shapedb.digest,
         "config": {
             "train": config.train, "val": config.val, "quality": config.quality,
-            "assets": config.assets is not None, "seed": config.seed,
+            "assets": config.assets is not None, "seed": config.seed, "protocol": config.protocol,
         },
     }  # fmt: skip
 
@@ -116,6 +120,6 @@ class _Renderer:
             config = self._config
             self._split = split
             self._generator = SampleGenerator(
-                self._shapedb, split, config.seed, config.quality, config.assets
+                self._shapedb, split, config.seed, config.quality, config.assets, config.protocol
             )
         return self._generator

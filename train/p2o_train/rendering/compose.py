@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from p2o_train.rendering.catalog import Catalog, CatalogModel
-from p2o_train.rendering.environment import Environment, harmonics, irradiance_from_above
+from p2o_train.rendering.environment import Environment, irradiance_from_above
 from p2o_train.rendering.layout import Arranger, Layout, Standing, draw_viewpoint
 from p2o_train.rendering.materials import draw_object_material
 from p2o_train.rendering.photos import draw_crop
@@ -93,11 +93,12 @@ def compose(rng: np.random.Generator, draft: Draft, stock: Stock, size_px: int) 
     things = [_dressed(rng, stock, standing, labelled=True) for standing in layout.objects]
     things += [_dressed(rng, stock, standing, labelled=False) for standing in layout.clutter]
     photos = stock.textures.photos
-    photo = draw_crop(rng, photos[int(rng.integers(len(photos)))]) if photos else None
     behind = str(rng.choice(["room", "environment", "photo"], p=[0.52, 0.18, 0.3]))
-    if photo is None and behind == "photo":
+    if not photos and behind == "photo":
         behind = "room"
-    around = _surroundings(rng, stock.textures, layout, behind, photo is not None)
+    around = _surroundings(rng, stock.textures, layout, behind, bool(photos))
+    shown = behind == "photo" or any(drawable.material.photo for drawable in around)
+    photo = draw_crop(rng, photos[int(rng.integers(len(photos)))]) if shown else None
     lighting = _draw_lighting(rng, stock.environments)
     return RenderScene(
         camera=layout.viewpoint.camera(size_px),
@@ -127,7 +128,7 @@ def _surroundings(
 
 def _draw_exposure(rng: np.random.Generator, lighting: Lighting) -> FloatArray:
     """Expose for a horizontal surface, give or take, with an imperfect white balance."""
-    above = irradiance_from_above(harmonics(lighting.environment.light, lighting.turn))
+    above = irradiance_from_above(lighting.environment.harmonics)
     direct = lighting.sun_irradiance * lighting.sun_direction[1]
     total = float((above * lighting.strength + direct).mean())
     white_balance = np.exp(rng.normal(0, 0.07, 3))

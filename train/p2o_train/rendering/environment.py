@@ -5,6 +5,7 @@ turn towards +x.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,31 @@ class Environment:
 
     def __post_init__(self) -> None:
         check_shape("light", self.light, f"{LIGHT_HEIGHT_PX} {2 * LIGHT_HEIGHT_PX} 3")
+
+    @cached_property
+    def harmonics(self) -> FloatArray:
+        """Its 9 spherical harmonics, (9, 3)."""
+        return harmonics(self.light)
+
+    @cached_property
+    def pool(self) -> "LightPool":
+        """What `draw_lights` draws from."""
+        return light_pool(self.light)
+
+
+@dataclass(frozen=True)
+class LightPool:
+    """The pixels of a map that may become lights, all above the horizon.
+
+    Attributes:
+        directions: (p, 3), unit.
+        irradiance: (p, 3), of a surface that faces the pixel, over the pixel's chance.
+        reached: (p,), chances summed up, 0..1.
+    """
+
+    directions: FloatArray
+    irradiance: FloatArray
+    reached: FloatArray
 
 
 @dataclass(frozen=True)
@@ -113,12 +139,17 @@ def map_directions(height: int) -> tuple[FloatArray, FloatArray]:
     return directions, np.sin(polar) * step**2
 
 
-def harmonics(environment: FloatArray, turn: float) -> FloatArray:
-    """Project a map, turned about +y by `turn` radians, on 9 spherical harmonics, (9, 3)."""
+def harmonics(environment: FloatArray) -> FloatArray:
+    """Project a map on 9 spherical harmonics, (9, 3)."""
     small = shrink(environment, 32)
     directions, solid_angle = map_directions(small.shape[0])
-    basis = _harmonic_basis(turn_about_y(directions, turn))
+    basis = _harmonic_basis(directions)
     return np.asarray(np.einsum("hwc,hwk,hw->kc", small, basis, solid_angle), np.float32)
+
+
+def turned_harmonics(values: FloatArray, turn: float) -> FloatArray:
+    """Return the harmonics, (9, 3), of a map turned about +y by `turn` radians."""
+    return np.asarray(_VALUES_FROM_PROBES @ _harmonic_basis(turn_about_y(_PROBES, -turn)) @ values)
 
 
 def irradiance_from_above(values: FloatArray) -> FloatArray:
@@ -151,21 +182,23 @@ def specular_levels(environment: FloatArray) -> list[FloatArray]:
     return levels
 
 
-def draw_lights(
-    environment: FloatArray, turn: float, count: int, rng: np.random.Generator
-) -> LightSet:
-    """Sample directional lights above the horizon in proportion to their share of the light."""
+def light_pool(environment: FloatArray) -> LightPool:
+    """Prepare a map, (h, 2h, 3), to draw lights in proportion to their share of the light."""
     directions, solid_angle = map_directions(environment.shape[0])
     height = directions[..., 1]
-    energy = environment.mean(-1) * solid_angle * np.sqrt(np.maximum(height, 0)) * (height > 0.03)
-    share = (energy / energy.sum()).ravel()
+    energy = environment.mean(-1) * solid_angle * np.sqrt(np.maximum(height, 0))
+    used = (energy > 0) & (height > 0.03)
+    share = energy[used] / energy[used].sum()
+    weight = solid_angle[used] / share
+    return LightPool(directions[used], environment[used] * weight[:, None], np.cumsum(share))
+
+
+def draw_lights(pool: LightPool, turn: float, count: int, rng: np.random.Generator) -> LightSet:
+    """Draw directional lights that together stand for a map turned about +y by radians."""
     ticks = (np.arange(count) + rng.random(count)) / count
-    chosen = np.searchsorted(np.cumsum(share), ticks).clip(0, share.size - 1)
-    weight = solid_angle.ravel()[chosen] / (share[chosen] * count)
-    return LightSet(
-        turn_about_y(directions.reshape(-1, 3)[chosen], turn),
-        environment.reshape(-1, 3)[chosen] * weight[:, None],
-    )
+    chosen = np.searchsorted(pool.reached, ticks).clip(0, len(pool.reached) - 1)
+    directions = turn_about_y(pool.directions[chosen], turn)
+    return LightSet(directions, pool.irradiance[chosen] / count)
 
 
 def _harmonic_basis(directions: FloatArray) -> FloatArray:
@@ -184,3 +217,9 @@ def _harmonic_basis(directions: FloatArray) -> FloatArray:
         ],
         axis=-1,
     )
+
+
+_PROBES: FloatArray = np.random.default_rng(0).normal(size=(32, 3))
+_PROBES /= np.linalg.norm(_PROBES, axis=1, keepdims=True)
+_VALUES_FROM_PROBES: FloatArray = np.linalg.pinv(_harmonic_basis(_PROBES))
+"""Harmonics, (9, 32), of a function known in the directions of the probes."""

@@ -8,8 +8,10 @@ import numpy as np
 from p2o_shapedb.database import ShapeDB
 from p2o_train.data.sample import Sample
 from p2o_train.rendering.catalog import Catalog
-from p2o_train.rendering.compose import Draft, Stock, compose, draw_layout
+from p2o_train.rendering.compose import Draft, Stock, compose
 from p2o_train.rendering.environment import load_environments
+from p2o_train.rendering.pathtrace import PathTracer, PathTracerConfig
+from p2o_train.rendering.protocols import Protocol, draw_scene
 from p2o_train.rendering.renderer import Picture, Renderer, RendererConfig
 from p2o_train.rendering.scene import RenderScene
 from p2o_train.rendering.textures import load_textures
@@ -25,15 +27,23 @@ _ATTEMPTS = 50
 
 @dataclass(frozen=True)
 class Quality:
-    """How finely pictures are rendered."""
+    """How finely pictures are rendered.
+
+    Attributes:
+        renderer: Sizes of the rasteriser's buffers.
+        max_triangles: Of a model.
+        samples: Paths per pixel of the path tracer; 0: the rasteriser draws the picture.
+    """
 
     renderer: RendererConfig
     max_triangles: int
+    samples: int = 0
 
 
 QUALITIES = {
     "fast": Quality(RendererConfig(lights=6, light_map_px=128, sun_map_px=512, samples=2), 800),
     "default": Quality(RendererConfig(lights=12), 1500),
+    "path-traced": Quality(RendererConfig(lights=12), 6000, samples=16),
 }
 
 
@@ -41,16 +51,22 @@ class SampleGenerator:
     """Draws and renders the samples of one split."""
 
     def __init__(
-        self, shapedb: ShapeDB, split: str, seed: int, quality: str, assets: Path | None
-    ) -> None:
+        self, shapedb: ShapeDB, split: str, seed: int, quality: str, assets: Path | None,
+        protocol: Protocol = "mixed",
+    ) -> None:  # fmt: skip
         if quality not in QUALITIES:
             raise InputError(f"--quality must be one of {sorted(QUALITIES)}, got {quality!r}")
         chosen = QUALITIES[quality]
         self._db = shapedb
+        self._protocol: Protocol = protocol
         self._key = (seed, _SPLIT_SEEDS[split])
         textures = load_textures(assets)
         self._size_px = chosen.renderer.size_px
-        self._renderer = Renderer(chosen.renderer, textures.layers)
+        self._renderer = (
+            PathTracer(PathTracerConfig(chosen.renderer, chosen.samples), textures.layers)
+            if chosen.samples
+            else Renderer(chosen.renderer, textures.layers)
+        )
         self._stock = Stock(
             Catalog(shapedb, split, assets, chosen.max_triangles),
             textures,
@@ -61,7 +77,7 @@ class SampleGenerator:
         """Draw, render and label one sample; scenes without a visible object are drawn again."""
         for attempt in range(_ATTEMPTS):
             rng = np.random.default_rng([*self._key, number, attempt])
-            draft = draw_layout(rng, self._stock.catalog)
+            draft = draw_scene(rng, self._stock.catalog, self._protocol)
             scene = compose(rng, draft, self._stock, self._size_px)
             sample = labelled(scene, self._renderer.render(scene), draft, self._db)
             if len(sample):

@@ -4,6 +4,7 @@ Everything is laid out in a frame whose origin lies on the support plane straigh
 +y up, the camera heading along -z: the level frame, but in metres.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -106,14 +107,16 @@ class Layout:
 
 def footprints_overlap(a: Standing, b: Standing, gap: float = 0.0) -> bool:
     """Tell whether two footprints come closer than `gap` along every separating axis."""
-    reach = float(np.hypot(a.extent[0], a.extent[2]) + np.hypot(b.extent[0], b.extent[2])) / 2
-    if np.hypot(a.x - b.x, a.z - b.z) > reach + 1.5 * gap:
-        return False
-    first, second = a.corners(gap / 2), b.corners(gap / 2)
-    axes = np.stack([first[1] - first[0], first[2] - first[1],
-                     second[1] - second[0], second[2] - second[1]])  # fmt: skip
-    p, q = first @ axes.T, second @ axes.T
-    return bool(((p.min(0) < q.max(0)) & (q.min(0) < p.max(0))).all())
+    ax, az, bx, bz = (float(side) / 2 + gap / 2 for side in (*a.extent[[0, 2]], *b.extent[[0, 2]]))
+    x, z = b.x - a.x, b.z - a.z
+    cos, sin = abs(math.cos(b.yaw - a.yaw)), abs(math.sin(b.yaw - a.yaw))
+    a_cos, a_sin, b_cos, b_sin = math.cos(a.yaw), math.sin(a.yaw), math.cos(b.yaw), math.sin(b.yaw)
+    return (
+        abs(a_cos * x - a_sin * z) < ax + bx * cos + bz * sin
+        and abs(a_sin * x + a_cos * z) < az + bx * sin + bz * cos
+        and abs(b_cos * x - b_sin * z) < bx + ax * cos + az * sin
+        and abs(b_sin * x + b_cos * z) < bz + ax * sin + az * cos
+    )
 
 
 def draw_viewpoint(rng: np.random.Generator, kind: str) -> tuple[Viewpoint, FloatArray]:

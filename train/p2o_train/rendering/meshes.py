@@ -10,11 +10,12 @@ from points2objects.geometry import CORNER_SIGNS, ByteArray, FloatArray, IntArra
 
 CREASE_COSINE = 0.7
 PALETTE_SIZE = 4
+COARSE_TRIANGLES = 400
 
 
 @dataclass(frozen=True)
 class RenderMesh:
-    """Triangles in the canonical cube, one vertex per face corner, as the renderer takes them.
+    """Triangles in the canonical cube as the renderer takes them.
 
     Attributes:
         positions: (v, 3) float32.
@@ -22,6 +23,9 @@ class RenderMesh:
         colors: (v, 3) uint8 RGB.
         parts: (v,) uint8, index of a part's colour in a palette of four.
         faces: (f, 3) int32.
+        outline: (f, 3) int32, the same triangles, over one vertex for each place: for passes that
+            need no normals, where shared vertices save most of the work.
+        coarse: (g, 3) int32, fewer of them: for soft shadows.
         has_color: Whether `colors` come from the model.
     """
 
@@ -30,6 +34,8 @@ class RenderMesh:
     colors: ByteArray
     parts: ByteArray
     faces: IntArray
+    outline: IntArray
+    coarse: IntArray
     has_color: bool
 
     def __post_init__(self) -> None:
@@ -37,7 +43,9 @@ class RenderMesh:
         check_shape("normals", self.normals, "v 3", sizes)
         check_shape("colors", self.colors, "v 3", sizes)
         check_shape("parts", self.parts, "v", sizes)
-        check_shape("faces", self.faces, "f 3")
+        sizes |= check_shape("faces", self.faces, "f 3")
+        check_shape("outline", self.outline, "f 3", sizes)
+        check_shape("coarse", self.coarse, "g 3")
 
 
 def prepare_mesh(mesh: CanonicalMesh, extent: FloatArray, max_triangles: int) -> RenderMesh:
@@ -52,16 +60,40 @@ def prepare_mesh(mesh: CanonicalMesh, extent: FloatArray, max_triangles: int) ->
     parts = part_of_vertex(welded.faces, len(welded.vertices))
     faces = simplify(welded.vertices, welded.faces, max_triangles)
     normals = corner_normals(welded.vertices, faces)
-    source = welded.source[faces.ravel()]
+    corner = faces.ravel()
+    first, vertex = _distinct(corner, normals)
+    place = np.zeros(len(welded.vertices), np.int32)
+    place[corner[first]] = np.arange(len(first), dtype=np.int32)
+    source = welded.source[corner[first]]
+    positions = np.asarray(mesh.vertices[source], np.float32)
+    outline = place[faces]
     # A normal transforms with the inverse of the stretch from the cube to the metric shape.
     return RenderMesh(
-        positions=np.asarray(mesh.vertices[source], np.float32),
-        normals=np.asarray(normals * extent, np.float32),
+        positions=positions,
+        normals=np.asarray(normals[first] * extent, np.float32),
         colors=mesh.colors[source],
-        parts=parts[faces.ravel()],
-        faces=np.arange(faces.size, dtype=np.int32).reshape(-1, 3),
+        parts=parts[corner[first]],
+        faces=vertex.reshape(-1, 3),
+        outline=outline,
+        coarse=simplify(positions, outline, COARSE_TRIANGLES, allowed=0.02),
         has_color=mesh.has_color,
     )
+
+
+def _distinct(corner: IntArray, normals: FloatArray) -> tuple[IntArray, IntArray]:
+    """Join face corners of one vertex and normal.
+
+    Args:
+        corner: Vertex of each corner, (c,).
+        normals: Unit normal of each corner, (c, 3).
+
+    Returns:
+        First corner of each distinct pair, (v,), and the pair of each corner, (c,) int32.
+    """
+    steps = np.round(normals * 100 + 100).astype(np.int64)
+    keys = corner.astype(np.int64) << 24 | steps @ np.array([1 << 16, 1 << 8, 1])
+    _, first, pair = np.unique(keys, return_index=True, return_inverse=True)
+    return first, pair.astype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -82,8 +114,9 @@ class Welded:
 def weld(vertices: FloatArray, faces: IntArray) -> Welded:
     """Join vertices that lie within 1e-5 of the mesh's size."""
     step = 1e-5 * float(np.ptp(vertices, axis=0).max())
-    keys = np.round(vertices / step).astype(np.int64)
-    _, source, renamed = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    steps = np.round((vertices - vertices.min(0)) / step).astype(np.int64)
+    keys = steps @ np.array([1 << 40, 1 << 20, 1])
+    _, source, renamed = np.unique(keys, return_index=True, return_inverse=True)
     joined = renamed.reshape(-1)[faces]
     a, b, c = joined.T
     joined = joined[(a != b) & (b != c) & (c != a)]
@@ -112,18 +145,30 @@ def part_of_vertex(faces: IntArray, count: int) -> ByteArray:
     return np.asarray(rank[piece], np.uint8)
 
 
-def simplify(vertices: FloatArray, faces: IntArray, max_triangles: int) -> IntArray:
-    """Collapse edges until about `max_triangles` are left; returns faces over the same vertices."""
+def simplify(
+    vertices: FloatArray, faces: IntArray, max_triangles: int, allowed: float = 1.0
+) -> IntArray:
+    """Collapse edges until about `max_triangles` are left; returns faces over the same vertices.
+
+    Args:
+        vertices: (v, 3).
+        faces: (f, 3).
+        max_triangles: How many to aim at.
+        allowed: Largest error, as a share of the mesh's size; it may leave more triangles.
+    """
     if len(faces) <= max_triangles:
         return faces
     import meshoptimizer
 
     points = np.ascontiguousarray(vertices, np.float32)
     indices = np.ascontiguousarray(faces, np.uint32).ravel()
-    for function in (meshoptimizer.simplify, meshoptimizer.simplify_sloppy):
+    target = 3 * max_triangles
+    tries = [(meshoptimizer.simplify, min(allowed, 0.05))]
+    if allowed > 0.05:
+        tries.append((meshoptimizer.simplify_sloppy, 0.05))
+    for function, error in tries:
         out = np.zeros_like(indices)
-        target = 3 * max_triangles
-        count = function(out, indices, points, target_index_count=target, target_error=0.05)
+        count = function(out, indices, points, target_index_count=target, target_error=error)
         indices = np.ascontiguousarray(out[:count]) if count else indices
         if len(indices) <= 1.5 * target:
             break

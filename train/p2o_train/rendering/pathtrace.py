@@ -199,7 +199,7 @@ class _Stage:
         occupied = np.asarray((~on_catcher & (numbers >= 0)).any((1, 3)))[..., None]
         things = np.where(occupied, np.clip(layers.alpha - ground, 0, 1 - ground), 0)
         open_ground = self._catcher_albedo() / np.pi * irradiance_above(self._light)
-        whole = np.asarray(ground[..., 0] == 1)
+        whole = np.asarray((ground[..., 0] == 1) & (layers.alpha[..., 0] > 0.999))
         ratio = _spread(layers.radiance / open_ground, whole)
         shaded = display(self._photo_radiance() * ratio, scene.exposure, scene.gamma)
         rest = (layers.radiance - ground * open_ground * ratio) / np.maximum(things, 0.05)

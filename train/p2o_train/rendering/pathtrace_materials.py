@@ -5,7 +5,7 @@ textures read by triangle, never one material per object: every scene runs the s
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -24,6 +24,7 @@ TEXTURE_GAIN = 1.4
 DARKEST, BRIGHTEST = 0.01, 0.92
 PHOTO = -1
 GLASS_LAYERS = 3
+GLASS_BRIGHTNESS = 0.5
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,9 @@ def glass_mesh(joined: JoinedMesh, materials: Sequence[Material], textures: Text
     # A ray through a vessel meets two walls or four: what they keep together is the opacity.
     opacity = [1 - (1 - m.opacity) ** (1 / GLASS_LAYERS) for m in materials]
     cover = plugins().Cover(joined.slot, opacity)
-    inner = {"type": "twosided", "front": _paint(joined, materials, textures)}
+    # What glass keeps it mostly swallows.
+    dim = replace(joined, colors=GLASS_BRIGHTNESS * joined.colors)
+    inner = {"type": "twosided", "front": _paint(dim, materials, textures)}
     return _mesh(joined, {"bsdf": _load({"type": "mask", "opacity": cover, "inner": inner})})
 
 

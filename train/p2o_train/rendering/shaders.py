@@ -19,6 +19,17 @@ void main() {"""
     + "}\n"
 )
 
+LIGHTS_DEPTH_VERTEX = """#version 330
+in vec3 in_position; uniform mat4 clip_from_level_lights[LIGHTS], level_from_mesh;
+uniform int tiles;
+void main() {
+  // A light sees all casters, so none reaches over the edge of its tile.
+  vec4 p = clip_from_level_lights[gl_InstanceID] * (level_from_mesh * vec4(in_position, 1.0));
+  vec2 tile = vec2(gl_InstanceID % tiles, gl_InstanceID / tiles);
+  gl_Position = vec4((p.xy*.5 + .5 + tile)*2./float(tiles) - 1., p.z, 1.);
+}
+"""
+
 DEPTH_FRAGMENT = """#version 330
 void main() {}
 """
@@ -44,20 +55,27 @@ void main() {"""
 """
 )
 
-GEOMETRY_FRAGMENT = """#version 330
-in vec3 position, normal; uniform float surface_id; uniform vec3 eye;
-layout(location=0) out vec4 out_position; layout(location=1) out vec4 out_normal;
-void main() {
-  vec3 n = normalize(normal);
-  out_position = vec4(position, surface_id);
-  out_normal = vec4(dot(n, eye - position) < 0.0 ? -n : n, 1.0);
-}
+# Turns the normals of sheets that are seen from behind, but not those that smoothing tilted a
+# little away from the eye along silhouettes.
+_SEEN = """
+vec3 seen_from(vec3 n, vec3 v) { return dot(n, v) < -.2 ? -n : n; }
 """
 
+GEOMETRY_FRAGMENT = (
+    """#version 330
+in vec3 position, normal; uniform float surface_id; uniform vec3 eye;
+layout(location=0) out vec4 out_position; layout(location=1) out vec4 out_normal;
+"""
+    + _SEEN
+    + """void main() {
+  vec3 n = normalize(normal);
+  out_position = vec4(position, surface_id);
+  out_normal = vec4(seen_from(n, normalize(eye - position)), surface_id);
+}
+"""
+)
+
 _ENVIRONMENT = """
-const vec2 DISC[16] = vec2[](vec2(-.94,-.40), vec2(.95,-.77), vec2(-.09,-.93), vec2(.34,.29),
-  vec2(-.92,.46), vec2(-.82,-.88), vec2(-.38,.28), vec2(.97,.76), vec2(.44,-.98), vec2(.54,-.47),
-  vec2(-.26,-.42), vec2(.79,.19), vec2(-.24,1.), vec2(-.81,.91), vec2(.2,.79), vec2(.14,-.14));
 uniform vec3 harmonics[9]; uniform sampler2D environment; uniform float turn;
 vec3 irradiance(vec3 n) {
   return max(vec3(0), .886227*harmonics[0]
@@ -80,104 +98,137 @@ vec3 display(vec3 x) {
 }
 """
 
+# Two textures go from pass to pass: light of the environment (rgb) and how open the place is (a);
+# and share of the sun (r), number of the surface over 255 (g), x and y of its normal (ba).
 LIGHT_FRAGMENT = (
     """#version 330
-in vec2 uv; layout(location=0) out vec4 out_light; layout(location=1) out vec4 out_sun;
+layout(location=0) out vec4 out_light; layout(location=1) out vec4 out_sun;
 uniform sampler2D positions, normals, noise, light_depths, sun_depth;
-uniform int lights, tiles; uniform float reach, texel, softness;
+uniform int tiles, light_taps, sun_taps; uniform float reach, texel, softness;
 uniform mat4 clip_from_level_lights[LIGHTS];
 uniform vec3 light_directions[LIGHTS], light_irradiance[LIGHTS];
 uniform mat4 clip_from_level_sun; uniform vec3 sun_direction, bounce;
+const mat2 GOLDEN = mat2(-.73737, .67549, -.67549, -.73737);
 """
     + _ENVIRONMENT
     + """
+// The numbers of taps are uniforms so that the loops stay loops: a loop that no pixel of a block
+// enters costs nothing in software, where both sides of an `if` are run.
 float sun_visibility(vec3 p, vec3 n, mat2 spin) {
-  if (dot(n, sun_direction) <= 0.) return 0.;
   vec3 q = (clip_from_level_sun * vec4(p + n*.004*reach, 1.)).xyz*.5 + .5;
-  if (q.x < 0. || q.y < 0. || q.x > 1. || q.y > 1.) return 1.;
-  q.z = min(q.z, .9985);
-  const float bias = .0012; float sum = 0., count = 0.;
-  for (int i = 0; i < 12; i++) {
-    float z = textureLod(sun_depth, q.xy + spin*DISC[i]*softness, 0.).r;
-    if (z < q.z - bias) { sum += z; count += 1.; }
+  bool inside = q.x >= 0. && q.y >= 0. && q.x <= 1. && q.y <= 1.;
+  bool faces = dot(n, sun_direction) > 0.;
+  q.z = min(q.z, .9985) - .0012;
+  int last = textureSize(sun_depth, 0).x - 1;
+  float side = float(last + 1), sum = 0., count = 0.;
+  vec2 t = spin*vec2(1, 0), c = q.xy*side;
+  int search = inside && faces ? sun_taps : 0;
+  for (int i = 0; i < search; i++) {
+    t = GOLDEN*t;
+    vec2 at = c + t*(sqrt((float(i) + .5)/float(sun_taps))*softness*side);
+    float z = texelFetch(sun_depth, clamp(ivec2(at), ivec2(0), ivec2(last)), 0).r;
+    float blocks = step(z, q.z); sum += z*blocks; count += blocks;
   }
-  if (count == 0.) return 1.;
-  float width = clamp((q.z - sum/count)*8.*softness, texel, softness*2.), lit = 0.;
-  for (int i = 0; i < 16; i++)
-    lit += step(q.z - bias, textureLod(sun_depth, q.xy + spin*DISC[i]*width, 0.).r);
-  return lit/16.;
+  float width = clamp((q.z - sum/max(count, 1.))*8.*softness, texel, softness*2.)*side, lit = 0.;
+  int taps = count > 0. ? sun_taps : 0;
+  for (int i = 0; i < taps; i++) {
+    t = GOLDEN*t;
+    vec2 at = c + t*(sqrt((float(i) + .5)/float(sun_taps))*width);
+    lit += step(q.z, texelFetch(sun_depth, clamp(ivec2(at), ivec2(0), ivec2(last)), 0).r);
+  }
+  return faces ? (count > 0. ? lit/float(sun_taps) : 1.) : 0.;
+}
+struct Gathered { vec3 light; float seen, total; };
+void add_light(int i, vec3 p, vec3 n, mat2 spin, float dither, inout Gathered sum) {
+  vec3 toward = light_irradiance[i]*max(dot(n, light_directions[i]), 0.);
+  vec3 q = (clip_from_level_lights[i] * vec4(p + n*.01*reach, 1.)).xyz*.5 + .5;
+  bool inside = q.x >= 0. && q.y >= 0. && q.x <= 1. && q.y <= 1.;
+  float weight = dot(toward, vec3(.333)), z = min(q.z, 1.) - .003, visible = inside ? 0. : 1.;
+  float side = float(textureSize(light_depths, 0).x)/float(tiles);
+  int taps = weight > 0. && inside ? light_taps : 0;
+  vec2 t = spin*vec2(cos(2.4*float(i)), sin(2.4*float(i)));
+  for (int k = 0; k < taps; k++) {
+    float radius = .014*sqrt((float(k) + dither)/float(light_taps));
+    vec2 at = (clamp(q.xy + t*radius, .003, .997) + vec2(i % tiles, i / tiles))*side;
+    visible += step(z, texelFetch(light_depths, ivec2(at), 0).r)/float(light_taps);
+    t = GOLDEN*t;
+  }
+  sum.seen += weight*visible; sum.total += weight; sum.light += toward*visible;
 }
 void main() {
-  vec4 g = texture(positions, uv);
-  out_light = vec4(1.); out_sun = vec4(1.);
-  if (g.w < .5) return;
-  vec3 n = texture(normals, uv).xyz, p = g.xyz, sum = vec3(0);
-  float angle = texelFetch(noise, ivec2(gl_FragCoord.xy) & 3, 0).r*6.2832;
+  vec4 g = texelFetch(positions, ivec2(gl_FragCoord.xy), 0);
+  vec3 n = texelFetch(normals, ivec2(gl_FragCoord.xy), 0).xyz, p = g.xyz;
+  bool covered = g.w > .5;
+  vec2 dither = texelFetch(noise, ivec2(gl_FragCoord.xy) & 3, 0).rg;
+  float angle = dither.x*6.2832;
   mat2 spin = mat2(cos(angle), sin(angle), -sin(angle), cos(angle));
-  out_sun = vec4(sun_visibility(p, n, spin));
-  float seen = 0., total = 0., tile = 1./float(tiles);
-  for (int i = 0; i < lights; i++) {
-    float cosine = dot(n, light_directions[i]);
-    if (cosine <= 0.) continue;
-    vec4 c = clip_from_level_lights[i] * vec4(p + n*.01*reach, 1.);
-    vec2 q = c.xy*.5 + .5; float z = min(c.z*.5 + .5, 1.) - .003, visible = 0.;
-    float outside = (q.x < 0. || q.y < 0. || q.x > 1. || q.y > 1.) ? 1. : 0.;
-    vec2 corner = vec2(i % tiles, i / tiles)*tile;
-    for (int k = 0; k < 2; k++) {
-      vec2 t = clamp(q + spin*DISC[(k*5 + i) & 15]*.014, .003, .997);
-      visible += .5*step(z, textureLod(light_depths, corner + t*tile, 0.).r);
-    }
-    visible = max(visible, outside);
-    float weight = dot(light_irradiance[i], vec3(.333))*cosine;
-    seen += weight*visible; total += weight; sum += light_irradiance[i]*cosine*visible;
-  }
-  float open = total > 1e-3 ? seen/total : .4;
-  sum += irradiance(n)*(1. - open)*.12 + bounce*(.5 - .5*n.y)*mix(.3, 1., open);
-  out_light = vec4(sum, open);
+  out_sun = vec4(covered ? sun_visibility(p, n, spin) : 1., g.w/255., n.xy*.5 + .5);
+  Gathered sum = Gathered(vec3(0), 0., 0.);
+ADD_LIGHTS
+  float open = sum.total > 1e-3 ? sum.seen/sum.total : .4;
+  sum.light += irradiance(n)*(1. - open)*.12 + bounce*(.5 - .5*n.y)*mix(.3, 1., open);
+  out_light = covered ? vec4(sum.light, open) : vec4(1.);
 }
 """
 )
 
 BLUR_FRAGMENT = """#version 330
-in vec2 uv; layout(location=0) out vec4 out_light; layout(location=1) out vec4 out_sun;
-uniform sampler2D light, sun, positions, normals; uniform float reach;
+layout(location=0) out vec4 out_light; layout(location=1) out vec4 out_sun;
+uniform sampler2D light, sun; uniform ivec2 along;
 void main() {
   ivec2 c = ivec2(gl_FragCoord.xy), last = textureSize(light, 0) - 1;
-  vec4 g = texelFetch(positions, c, 0), a = vec4(0), b = vec4(0); float total = 0.;
-  vec3 n = texelFetch(normals, c, 0).xyz;
-  for (int j = -2; j < 2; j++) for (int i = -2; i < 2; i++) {
-    ivec2 q = clamp(c + ivec2(i, j), ivec2(0), last); vec4 h = texelFetch(positions, q, 0);
-    float off = abs(dot(h.xyz - g.xyz, n));
-    float w = h.w == g.w ? max(1e-3, 1. - off*40./reach) : 1e-5;
-    a += w*texelFetch(light, q, 0); b += w*texelFetch(sun, q, 0); total += w;
+  vec4 g = texelFetch(sun, c, 0), a = vec4(0); float b = 0., total = 0.;
+  for (int i = -2; i < 2; i++) {
+    ivec2 q = clamp(c + i*along, ivec2(0), last); vec4 h = texelFetch(sun, q, 0), d = abs(h - g);
+    float w = d.g < .002 ? max(.25, 1. - 1.5*(d.b + d.a)) : 1e-5;
+    a += w*texelFetch(light, q, 0); b += w*h.r; total += w;
   }
-  out_light = a/total; out_sun = b/total;
+  out_light = a/total; out_sun = vec4(b/total, g.gba);
 }
+"""
+
+# One array per surface, `shading.packed_look`: a uniform costs the caller more than the shader.
+_LOOK = """
+uniform vec4 look[8];
+#define tint look[4].rgb
+#define second look[5].rgb
+#define extent look[6].xyz
+#define own_color look[0].w
+#define layer look[1].w
+#define repeats look[2].w
+#define recolor look[3].w
+#define roughness look[4].w
+#define metallic look[5].w
+#define opacity look[6].w
+#define glow look[7].x
+#define surface_id look[7].y
 """
 
 SHADE_VERTEX = (
     _SURFACE_INPUT
+    + _LOOK
     + """
-uniform vec3 extent;
-out vec3 position, normal, place, flat_normal; out vec4 color;
+out vec3 position, normal, place, flat_normal, base;
 void main() {"""
     + _PLACE
     + """
   position = level_position.xyz; normal = normal_matrix * in_normal;
-  place = in_position * extent; flat_normal = in_normal / extent; color = in_color;
+  place = in_position * extent; flat_normal = in_normal / extent;
+  vec3 own = pow(in_color.rgb, vec3(2.2))*tint;
+  base = mix(look[int(in_color.a*255. + .5) & 3].rgb, own, own_color);
 }
 """
 )
 
 SHADE_FRAGMENT = (
     """#version 330
-in vec3 position, normal, place, flat_normal; in vec4 color; out vec4 out_color;
-uniform vec3 palette[4], tint, second, extent, eye, bounce, strength;
-uniform vec3 sun_direction, sun_irradiance;
-uniform float own_color, layer, repeats, recolor, roughness, metallic, opacity, glow, surface_id;
-uniform vec2 screen;
-uniform sampler2DArray layers; uniform sampler2D light, sun, positions, photo;
+in vec3 position, normal, place, flat_normal, base; out vec4 out_color;
+uniform vec3 eye, bounce, strength, sun_direction, sun_irradiance; uniform vec2 screen;
+uniform int suns, neighbours;
+uniform sampler2DArray layers; uniform sampler2D light, sun, photo;
 """
+    + _LOOK
+    + _SEEN
     + _ENVIRONMENT
     + _DISPLAY
     + """
@@ -186,28 +237,27 @@ vec2 surface_uv() {
   return a.y > max(a.x, a.z) ? p.xz : (a.x > a.z ? p.zy : p.xy);
 }
 vec3 base_color() {
-  vec3 own = pow(color.rgb, vec3(2.2))*tint;
-  vec3 base = mix(palette[int(color.a*255. + .5) & 3], own, own_color);
 #if SURFACE == 2
   return pow(texture(photo, place.xy/extent.xy + .5).rgb, vec3(2.2));
 #elif SURFACE == 0
   return base;
 #endif
-  vec3 t = pow(texture(layers, vec3(surface_uv()*repeats, layer)).rgb, vec3(2.2));
+  vec3 t = texture(layers, vec3(surface_uv()*repeats, layer)).rgb;
+  t *= t;
   return mix(base*t*1.4, mix(base, second, sqrt(dot(t, vec3(.333)))), recolor);
 }
+// At silhouettes a sample may belong to this surface while the pixel's centre does not.
 ivec2 light_pixel() {
-  // At silhouettes a sample may belong to this surface while the pixel's centre does not.
-  ivec2 c = ivec2(gl_FragCoord.xy);
-  if (abs(texelFetch(positions, c, 0).w - surface_id) < .5) return c;
-  const ivec2 STEPS[4] = ivec2[](ivec2(-1,0), ivec2(1,0), ivec2(0,-1), ivec2(0,1));
-  for (int k = 0; k < 4; k++)
-    if (abs(texelFetch(positions, c + STEPS[k], 0).w - surface_id) < .5) return c + STEPS[k];
-  return c;
+  ivec2 c = ivec2(gl_FragCoord.xy), found = c;
+  int tries = abs(texelFetch(sun, c, 0).g*255. - surface_id) < .5 ? 0 : neighbours;
+  for (int k = 0; k < tries; k++) {
+    ivec2 q = c + ((k & 1)*2 - 1)*ivec2(k >> 1, 1 - (k >> 1));
+    if (abs(texelFetch(sun, q, 0).g*255. - surface_id) < .5) found = q;
+  }
+  return found;
 }
 void main() {
-  vec3 n = normalize(normal), v = normalize(eye - position);
-  if (dot(n, v) < 0.) n = -n;
+  vec3 v = normalize(eye - position), n = seen_from(normalize(normal), v);
   ivec2 c = light_pixel();
   vec4 l = texelFetch(light, c, 0); float lit = texelFetch(sun, c, 0).r, open = l.a;
   float cosine = max(dot(n, sun_direction), 0.);
@@ -219,13 +269,15 @@ void main() {
   vec3 albedo = clamp(base_color(), 0.01, .92); float a = max(roughness*roughness, .03);
   vec3 f0 = mix(vec3(.04), albedo, metallic), diffuse = albedo*(1. - metallic)/3.14159;
   float nv = max(dot(n, v), 1e-3);
-  vec3 radiance = diffuse*(l.rgb + sun_irradiance*cosine*lit);
-  vec3 h = normalize(sun_direction + v); float nh = max(dot(n, h), 0.);
-  float d = nh*nh*(a*a - 1.) + 1.;
-  float g = .5/(cosine*sqrt(nv*nv*(1. - a*a) + a*a)
-    + nv*sqrt(cosine*cosine*(1. - a*a) + a*a) + 1e-4);
-  vec3 fresnel = f0 + (1. - f0)*pow(1. - max(dot(h, v), 0.), 5.);
-  vec3 shine = sun_irradiance*cosine*lit*fresnel*min(a*a/(3.14159*d*d), 60.)*g;
+  vec3 radiance = diffuse*(l.rgb + sun_irradiance*cosine*lit), shine = vec3(0);
+  for (int i = 0; i < suns; i++) {
+    vec3 h = normalize(sun_direction + v); float nh = max(dot(n, h), 0.);
+    float d = nh*nh*(a*a - 1.) + 1., miss = 1. - max(dot(h, v), 0.), miss2 = miss*miss;
+    float g = .5/(cosine*sqrt(nv*nv*(1. - a*a) + a*a)
+      + nv*sqrt(cosine*cosine*(1. - a*a) + a*a) + 1e-4);
+    vec3 fresnel = f0 + (1. - f0)*miss2*miss2*miss;
+    shine += sun_irradiance*cosine*lit*fresnel*min(a*a/(3.14159*d*d), 60.)*g;
+  }
   vec3 r = reflect(-v, n);
   float clear = clamp(pow(nv + open, exp2(-16.*a - 1.)) - 1. + open, 0., 1.);
   vec4 fit = roughness*vec4(-1., -.0275, -.572, .022) + vec4(1., .0425, 1.04, -.04);
@@ -260,3 +312,13 @@ void main() {
 }
 """
 )
+
+
+def light_fragment(lights: int) -> str:
+    """Return the light pass for so many lights.
+
+    One call a light, not a loop: with known indices, what belongs to a light is read once instead
+    of once a pixel.
+    """
+    calls = [f"  add_light({i}, p, n, spin, dither.y, sum);" for i in range(lights)]
+    return LIGHT_FRAGMENT.replace("LIGHTS]", f"{lights}]").replace("ADD_LIGHTS", "\n".join(calls))
