@@ -31,8 +31,6 @@ BIN_REACH = 2 * np.pi / 3
 """A bin holds the angles so near to its middle: the two overlap by 60 degrees on either side."""
 
 
-
-
 @dataclass(frozen=True, eq=False)
 class RawPose:
     """What the pose heads hold for n objects.

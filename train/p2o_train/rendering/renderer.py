@@ -6,7 +6,6 @@ count what is visible of each object.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
