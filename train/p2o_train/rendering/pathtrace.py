@@ -33,7 +33,7 @@ from p2o_train.rendering.renderer import Picture, Renderer, RendererConfig
 from p2o_train.rendering.scene import Drawable, RenderScene
 from points2objects.geometry import ByteArray, FloatArray, IntArray
 
-COVERAGE_GRID = 4
+COVERAGE_GRID = 3
 BRIGHTEST_CATCHER = 0.9
 KINDS = ("opaque", "glass", "glow", "catcher")
 
