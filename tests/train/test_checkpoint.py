@@ -130,14 +130,18 @@ def test_config_survives_json() -> None:
 
 
 def test_a_config_from_before_the_formulations_means_the_same() -> None:
-    """The run behind the default bundle was started before --rotation and --loss.settled."""
-    earlier = TrainConfig.from_json((ROOT / "train/checkpoints/default/config.json").read_text())
-    words = ["--init", "runs/first", "--minutes", "112", "--validate-every", "3"]
-    today = parse_training("", [*words, "--loss.settled", "0"])
-    assert today.same_training(earlier)
-    assert not parse_training("", words).same_training(earlier)
-    values = json.loads(earlier.to_json())
-    del values["rotation"]
+    """The run behind the default bundle was started before --rotation."""
+    text = (ROOT / "train/checkpoints/default/config.json").read_text()
+    earlier = TrainConfig.from_json(text)
+    words = ["--init", "runs/third", "--minutes", "64", "--validate-every", "4"]
+    words += ["--loss.offset", "1", "--loss.distance", "2"]
+    assert parse_training("", words).same_training(earlier)
+    without = [*words, "--loss.settled", "0"]
+    assert not parse_training("", without).same_training(earlier)
+    values = json.loads(text)
+    assert "rotation" not in values
+    del values["loss"]["settled"]
+    assert parse_training("", without).same_training(TrainConfig.from_json(json.dumps(values)))
     values["loss"]["point_form"] = "joint"
     assert TrainConfig.from_json(json.dumps(values)).rotation == "points"
 

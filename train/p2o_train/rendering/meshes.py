@@ -1,5 +1,6 @@
 """Meshes ready to draw: few triangles, normals with creases, and parts that can be coloured."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -163,7 +164,7 @@ def simplify(
     points = np.ascontiguousarray(vertices, np.float32)
     indices = np.ascontiguousarray(faces, np.uint32).ravel()
     target = 3 * max_triangles
-    tries = [(meshoptimizer.simplify, min(allowed, 0.05))]
+    tries: list[tuple[Callable[..., int], float]] = [(meshoptimizer.simplify, min(allowed, 0.05))]
     if allowed > 0.05:
         tries.append((meshoptimizer.simplify_sloppy, 0.05))
     for function, error in tries:
