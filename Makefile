@@ -1,17 +1,19 @@
-# make demo | test | pipeline | bench | lint | clean. Each does its own set-up in .venv.
+# make demo | test | pipeline | bench | onnx-tf | lint | clean. Each does its own set-up in .venv.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON_ONNX_TF ?= python3.11
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -qq -c constraints.txt
 BUILD := build/pipeline
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint pipeline bench clean renderer
+.PHONY: help demo test lint pipeline bench onnx-tf clean renderer
 
 help:
 	@echo "make demo      reconstruct the pictures in demo/frames with the bundle in the package"
 	@echo "make test      lint, types, import rules and all tests"
 	@echo "make pipeline  database, dataset, smoke training, conversion and demo, in small"
-	@echo "make bench     time the runtime"
+	@echo "make bench     time the runtime and the formats of the network"
+	@echo "make onnx-tf   set up the archived converter for to_tflite.py --via onnx-tf (1.3 GB)"
 	@echo "make clean     remove .venv and build/"
 
 .venv/pyvenv.cfg:
@@ -68,9 +70,21 @@ pipeline: renderer
 bench: .venv/full.stamp
 	@mkdir -p build/bench
 	$(BIN)/python tests/benchmarks/bench_runtime.py --image demo/frames/armchair.jpg --out build/bench/runtime.json
-	$(BIN)/python tests/benchmarks/bench_formats.py --out build/bench/formats.json
+	$(BIN)/python convert/benchmark.py runtime/points2objects/assets/default --run train/checkpoints/default --out build/bench/formats.json
 	@echo "open build/bench/*.json"
 
+# The archived converter needs an old TensorFlow, which goes with nothing else here: Python 3.9 to 3.11.
+onnx-tf: .venv-onnx-tf/ready.stamp
+
+.venv-onnx-tf/ready.stamp:
+	@command -v $(PYTHON_ONNX_TF) >/dev/null || \
+		{ echo "error: onnx-tf needs Python 3.11 or older; run make onnx-tf PYTHON_ONNX_TF=/path/to/python" >&2; exit 2; }
+	$(PYTHON_ONNX_TF) -m venv .venv-onnx-tf
+	@echo "installing TensorFlow 2.15 and onnx-tf into .venv-onnx-tf: 1.3 GB"
+	@.venv-onnx-tf/bin/python -m pip install --disable-pip-version-check -qq tensorflow-cpu==2.15.1 \
+		tensorflow-addons==0.23.0 tensorflow-probability==0.23.0 onnx==1.16.2 'numpy<2' onnx-tf==1.10.0
+	@touch $@
+
 clean:
-	rm -rf .venv build
-	@echo "removed .venv and build/"
+	rm -rf .venv .venv-onnx-tf build
+	@echo "removed .venv, .venv-onnx-tf and build/"

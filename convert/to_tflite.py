@@ -1,4 +1,4 @@
-"""Convert a trained checkpoint to ONNX, float TFLite, int8 TFLite and a bundle, with proof."""
+"""Convert a trained checkpoint to ONNX, TFLite in several formats and a bundle, with proof."""
 
 import sys
 
@@ -16,17 +16,18 @@ def main(config: ConvertConfig) -> None:
     refuse_existing(config.out, config.overwrite)
 
     from p2o_convert.conversion import convert
-    from p2o_convert.report import scores_table, steps_table, verdict
+    from p2o_convert.report import bars, scores_table, steps_table, verdict
 
     report = convert(config)
     print(steps_table(report.steps))
     print(verdict(report.steps))
     if report.scores:
         print(scores_table(report.scores))
+        print("\n".join(bars(report.scores)))
     kilobytes = {path.name: path.stat().st_size / 1e3 for path in config.out.iterdir()}
     print(
         f"wrote {config.out} ({sum(kilobytes.values()) / 1e3:.1f} MB: "
-        f"model {kilobytes['model.tflite'] / 1e3:.1f}, "
+        f"{report.shipped} model {kilobytes['model.tflite'] / 1e3:.1f}, "
         f"exemplars {kilobytes['exemplars.glb'] / 1e3:.1f}) and {config.out}.stages; "
         f"next: python demo/camera.py --bundle {config.out}"
     )

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from p2o_convert.config import FORMATS
 from p2o_convert.report import ConversionReport, scores_table
 from p2o_shapedb.database import ModelEntry, ShapeDB
 from points2objects.spec import ModelSpec
@@ -25,6 +26,7 @@ def model_card(
     report: ConversionReport,
     pretrained: bool,
     data_note: str = "",
+    licence: str = "",
 ) -> str:
     """Write MODEL_CARD.md.
 
@@ -34,6 +36,7 @@ def model_card(
         report: What its conversion measured.
         pretrained: Whether training started from ImageNet weights.
         data_note: A sentence on what else the training pictures hold.
+        licence: Of the weights.
     """
     exemplars = [shapedb.models[i] for i in shapedb.exemplar_model]
     trained = [model for model in shapedb.models if model.split == "train"]
@@ -43,7 +46,10 @@ def model_card(
         f"- classes: {', '.join(spec.classes)}\n"
         f"- exemplars: {spec.exemplars_per_class} per class\n"
         f"- input: {spec.input_size}x{spec.input_size} RGB, {spec.fov_deg:g} degrees across\n"
-        f"- shape database: `{spec.shapedb_digest}`",
+        f"- shape database: `{spec.shapedb_digest}`\n"
+        f"- format: {report.shipped} ({FORMATS[report.shipped]}); calibrated on "
+        f"{report.calibration}\n"
+        f"- licence of the weights: {licence or 'not stated (`--licence` of to_tflite.py)'}",
         "## Data and licences",
         f"Trained on rendered scenes of {len(trained)} CAD models:",
         _sources(trained),
@@ -79,5 +85,7 @@ def _scores(report: ConversionReport) -> str:
         return "Not measured (converted with `--evaluate 0`)."
     return (
         f"On {report.scored_images} rendered validation images, whose CAD models were not trained "
-        f"on:\n\n{scores_table(report.scores)}\n\nError of each conversion step: `report.md`."
+        f"on:\n\n{scores_table(report.scores)}\n\n`agreement` is with {next(iter(report.scores))}: "
+        "objects that both see, and of those the same exemplar. Error of each conversion step and "
+        "layer: `report.md`."
     )

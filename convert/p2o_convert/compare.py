@@ -4,14 +4,14 @@ from pathlib import Path
 
 from p2o_convert.calibration import from_dataset, from_folder
 from p2o_convert.config import CompareConfig, ConvertConfig
-from p2o_convert.conversion import load_matching_database
 from p2o_convert.flatbuffer import is_quantised
+from p2o_convert.inputs import load_matching_database
 from p2o_convert.parity import Stage, Step, compare_stages
 from p2o_convert.stages import file_predictor
 from p2o_train.predictors import torch_predictor
 from points2objects.bundle import MODEL
 
-STAGE_FILES = ("model.onnx", "model_float32.tflite")
+STAGE_FILES = ("model.onnx", "model_equalised.onnx", "model_float32.tflite")
 """What `to_tflite.py` leaves beside a bundle, in order."""
 
 

@@ -1,15 +1,21 @@
 """Look into a .tflite file and write the model's contract into it."""
 
+import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from p2o_convert.errors import ConversionError
+from p2o_convert.graph import kind_of, pack, read_operators, unpack
 from points2objects.errors import BundleError, InputError
 from points2objects.interpreter import INPUT, SIGNATURE
 from points2objects.metadata import SPEC_METADATA, read_metadata
 from points2objects.spec import ModelSpec
+
+WEIGHT_NAME = re.compile(r"(?P<layer>.+)_(conv|depthwise)_(filter|bias)")
+"""What onnx2tf calls the constants of a convolution."""
 
 
 def embed_spec(tflite: bytes, spec: ModelSpec) -> bytes:
@@ -21,7 +27,7 @@ def embed_spec(tflite: bytes, spec: ModelSpec) -> bytes:
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    model = _unpack(tflite)
+    model = unpack(tflite)
     for buffer in model.buffers:
         if buffer.offset > 1:
             buffer.data = np.frombuffer(tflite, np.uint8, buffer.size, buffer.offset)
@@ -36,7 +42,7 @@ def embed_spec(tflite: bytes, spec: ModelSpec) -> bytes:
     model.buffers.append(holder)
     model.metadata = [entry]
     model.description = f"points2objects {spec.name}".encode()
-    return _pack(model)
+    return pack(model)
 
 
 def read_spec(tflite: bytes, name: str = "model") -> ModelSpec:
@@ -60,19 +66,77 @@ def read_spec(tflite: bytes, name: str = "model") -> ModelSpec:
     )
 
 
+def name_layers(tflite: bytes) -> bytes:
+    """Return the model with its tensors named after the layers that write them.
+
+    onnx2tf names a tensor after whatever reads it first. Weights carry their node's name, which
+    `export_onnx` took from the module; so a convolution's output gets that name too.
+    """
+    model = unpack(tflite)
+    graph = model.subgraphs[0]
+    fixed = {int(i) for i in (*graph.inputs, *graph.outputs)}
+    for operator in graph.operators:
+        layer = ""
+        for index, role in zip(operator.inputs[1:], ("weight", "bias"), strict=False):
+            match = WEIGHT_NAME.fullmatch(graph.tensors[index].name.decode())
+            if match:
+                layer = match["layer"]
+                graph.tensors[index].name = f"{layer}.{role}".encode()
+        index = int(operator.outputs[0])
+        if index not in fixed:
+            own = graph.tensors[index].name.decode()
+            name = layer or own.removesuffix("_output_nhwc").replace("_input_nhwc", ".input")
+            graph.tensors[index].name = name.encode()
+    names = [tensor.name for tensor in graph.tensors]
+    return pack(model) if len(set(names)) == len(names) else tflite
+
+
+def order_outputs(tflite: bytes, names: Iterable[str]) -> bytes:
+    """Return the model with its outputs in a given order; TensorFlow sorts them by name."""
+    model = unpack(tflite)
+    (signature,) = model.signatureDefs
+    by_name = {entry.name.decode(): entry for entry in signature.outputs}
+    wanted = [name for name in names if name in by_name]
+    if len(wanted) != len(by_name):
+        raise ConversionError(f"TFLite outputs: expected {wanted}, got {sorted(by_name)}")
+    signature.outputs = [by_name[name] for name in wanted]
+    model.subgraphs[signature.subgraphIndex].outputs = [
+        int(entry.tensorIndex) for entry in signature.outputs
+    ]
+    return pack(model)
+
+
+def keep_integer_outputs(tflite: bytes, outputs: Iterable[str]) -> bytes:
+    """Return the model without the conversion to float behind some of its outputs.
+
+    The quantiser gives all outputs one type. Where a head is float, the others would be turned into
+    float as well, and whole maps of them cost more than the decoder, which reads a few cells.
+    """
+    model = unpack(tflite)
+    graph = model.subgraphs[0]
+    named = {o.name.decode(): int(o.tensorIndex) for o in model.signatureDefs[0].outputs}
+    wanted = {named[name] for name in outputs}
+    source = {
+        int(operator.outputs[0]): int(operator.inputs[0])
+        for operator in graph.operators
+        if kind_of(model, operator) == "DEQUANTIZE" and int(operator.outputs[0]) in wanted
+    }
+    graph.operators = [o for o in graph.operators if int(o.outputs[0]) not in source]
+    kept = [i for i in range(len(graph.tensors)) if i not in source]
+    new = {old: position for position, old in enumerate(kept)} | {-1: -1}
+    new |= {result: new[integers] for result, integers in source.items()}
+    graph.tensors = [graph.tensors[i] for i in kept]
+    for holder in (graph, *graph.operators):
+        holder.inputs = [new[int(i)] for i in holder.inputs]
+        holder.outputs = [new[int(i)] for i in holder.outputs]
+    for entry in (*model.signatureDefs[0].inputs, *model.signatureDefs[0].outputs):
+        entry.tensorIndex = new[int(entry.tensorIndex)]
+    return pack(model)
+
+
 def operators(tflite: bytes) -> dict[str, int]:
     """Count the operators of a model, most frequent first."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    names = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
-    model = _unpack(tflite)
-    codes = [max(c.builtinCode, c.deprecatedBuiltinCode) for c in model.operatorCodes]
-    found = Counter(
-        names[codes[operator.opcodeIndex]]
-        for graph in model.subgraphs
-        for operator in graph.operators
-    )
-    return dict(found.most_common())
+    return dict(Counter(operator.kind for operator in read_operators(tflite)).most_common())
 
 
 def float_tensors(tflite: bytes) -> list[str]:
@@ -81,7 +145,7 @@ def float_tensors(tflite: bytes) -> list[str]:
 
     return [
         tensor.name.decode()
-        for graph in _unpack(tflite).subgraphs
+        for graph in unpack(tflite).subgraphs
         for tensor in graph.tensors
         if tensor.type == schema.TensorType.FLOAT32
     ]
@@ -93,7 +157,7 @@ def is_quantised(tflite: bytes) -> bool:
 
     return any(
         tensor.type == schema.TensorType.INT8
-        for graph in _unpack(tflite).subgraphs
+        for graph in unpack(tflite).subgraphs
         for tensor in graph.tensors
     )
 
@@ -104,7 +168,7 @@ def check_interface(tflite: bytes, spec: ModelSpec) -> None:
     Raises:
         ConversionError: The signature, a name, the order or a shape differs.
     """
-    model = _unpack(tflite)
+    model = unpack(tflite)
     signatures = {s.signatureKey.decode(): s for s in model.signatureDefs or []}
     if list(signatures) != [SIGNATURE]:
         raise ConversionError(f"expected the one signature {SIGNATURE!r}, got {list(signatures)}")
@@ -122,17 +186,3 @@ def check_interface(tflite: bytes, spec: ModelSpec) -> None:
         have = list(described(getattr(signatures[SIGNATURE], side)).items())
         if have != expected:
             raise ConversionError(f"TFLite {side}: expected {expected}, got {have}")
-
-
-def _unpack(tflite: bytes) -> Any:
-    from ai_edge_litert import schema_py_generated as schema
-
-    return schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(tflite, 0))
-
-
-def _pack(model: Any) -> bytes:
-    import flatbuffers  # type: ignore[import-untyped]
-
-    builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())

@@ -1,6 +1,8 @@
 """Checkpoint to ONNX: the network with the sigmoid that training leaves to the loss."""
 
+import ast
 import logging
+from collections import Counter
 from pathlib import Path
 
 import onnx
@@ -38,7 +40,9 @@ def export_onnx(network: nn.Module, spec: ModelSpec, path: Path) -> None:
     """Write the network as ONNX and check the file.
 
     The dynamo exporter is slower than the TorchScript one but knows every shape and folds padding
-    into the convolutions; the other leaves a dozen operators that compute constants.
+    into the convolutions; the other leaves a dozen operators that compute constants. Nodes are
+    named after the modules they come from, and what else the exporter noted (file names, line
+    numbers) is dropped.
 
     Raises:
         ConversionError: The outputs differ from the spec, or the graph is not valid ONNX.
@@ -57,7 +61,7 @@ def export_onnx(network: nn.Module, spec: ModelSpec, path: Path) -> None:
             external_data=False,
             verbose=False,
         )
-    model = use_same_padding(load_onnx(path))
+    model = name_nodes(use_same_padding(load_onnx(path)))
     want = {name: (1, c, spec.map_size, spec.map_size) for name, c in spec.outputs.items()}
     have = {output.name: _shape(output) for output in model.graph.output}
     if have != want:
@@ -68,6 +72,30 @@ def export_onnx(network: nn.Module, spec: ModelSpec, path: Path) -> None:
         raise ConversionError(f"onnx.checker: {error}") from error
     onnx.save(model, str(path))
     log.info("ONNX opset %d, %d nodes", OPSET, len(model.graph.node))
+
+
+def name_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with each node named after its module, such as `body.merges.0.mix`.
+
+    Later stages make their tensor names of these, so a layer can be followed from torch to int8.
+    """
+    renamed = onnx.ModelProto()
+    renamed.CopyFrom(model)
+    taken: Counter[str] = Counter()
+    for node in renamed.graph.node:
+        notes = {entry.key: entry.value for entry in node.metadata_props}
+        scopes = ast.literal_eval(notes.get("pkg.torch.onnx.name_scopes", "[]"))
+        # The last scope is the operator itself; the first two are the wrapper and the network.
+        module = str(scopes[-2]).removeprefix("network").strip(".") if len(scopes) > 1 else ""
+        module = module.removesuffix(".norm").removesuffix(".conv")
+        name = module or node.op_type.lower()
+        taken[name] += 1
+        # A module's convolution comes first, its activation or sum after it.
+        node.name = name if taken[name] == 1 else f"{name}.{node.op_type.lower()}{taken[name]}"
+        del node.metadata_props[:]
+    for value in [*renamed.graph.value_info, *renamed.graph.input, *renamed.graph.output]:
+        del value.metadata_props[:]
+    return renamed
 
 
 def use_same_padding(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -93,6 +121,35 @@ def use_same_padding(model: onnx.ModelProto) -> onnx.ModelProto:
             del node.attribute[:]
             node.attribute.extend([*kept, onnx.helper.make_attribute("auto_pad", "SAME_UPPER")])
     return rewritten
+
+
+def downgrade(path: Path) -> None:
+    """Rewrite a file of ours for readers that know no opset after 17.
+
+    Of our operators only Resize has changed since; what it gained are options we do not use.
+
+    Raises:
+        ConversionError: It uses one of them.
+    """
+    model = load_onnx(path)
+    unused = {"antialias": 0, "keep_aspect_ratio_policy": b"stretch"}
+    for node in model.graph.node:
+        if node.op_type != "Resize":
+            continue
+        attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        if "axes" in attributes or any(
+            attributes.get(name, value) != value for name, value in unused.items()
+        ):
+            raise ConversionError(f"ONNX: {node.name} resizes in a way that opset 17 lacks")
+        kept = [a for a in node.attribute if a.name not in unused]
+        del node.attribute[:]
+        node.attribute.extend(kept)
+    for opset in model.opset_import:
+        if opset.domain in ("", "ai.onnx"):
+            opset.version = min(opset.version, 17)
+    model.ir_version = min(model.ir_version, 8)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(path))
 
 
 def _same_upper(size: tuple[int, ...], kernel: list[int], stride: list[int]) -> list[int]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from tqdm import tqdm
@@ -32,14 +33,16 @@ class Stage:
     """One form of the model that can be run.
 
     Attributes:
-        name: "torch", "onnx", "float32" or "int8".
+        name: "torch", "onnx", "float32", "int8", ...
         predict: Runs it on one canonical image.
-        limit: Largest relative error of a head against the stage before.
+        limit: Largest relative error of a head against the stage it was made of.
+        made_of: Name of that stage; the one before when empty.
     """
 
     name: str
     predict: Predictor
     limit: float
+    made_of: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,28 +102,29 @@ class _Sums:
 
 
 def compare_stages(stages: Sequence[Stage], images: ByteArray) -> list[Step]:
-    """Run all stages on the same images and compare each with the one before.
+    """Run all stages on the same images and compare each with the one it was made of.
 
     Args:
         stages: In the order of the conversion.
         images: Canonical views, (n, s, s, 3), RGB; at least one.
     """
-    sums: list[dict[str, _Sums]] = [{} for _ in stages[1:]]
+    pairs = [(stage.made_of or before.name, stage) for before, stage in pairwise(stages)]
+    sums: list[dict[str, _Sums]] = [{} for _ in pairs]
     for image in tqdm(images, desc="comparing stages", unit="image", disable=None):
-        before: dict[str, FloatArray] | None = None
-        for index, stage in enumerate(stages):
-            maps = {name: output.real() for name, output in stage.predict(image).items()}
-            if before is not None:
-                for name, values in before.items():
-                    sums[index - 1].setdefault(name, _Sums()).add(values, maps[name])
-            before = maps
+        maps = {
+            stage.name: {name: output.real() for name, output in stage.predict(image).items()}
+            for stage in stages
+        }
+        for (source, stage), total in zip(pairs, sums, strict=True):
+            for name, values in maps[source].items():
+                total.setdefault(name, _Sums()).add(values, maps[stage.name][name])
     return [
         Step(
-            f"{earlier.name} -> {later.name}",
-            later.limit,
+            f"{source} -> {stage.name}",
+            stage.limit,
             {name: total.error() for name, total in heads.items()},
         )
-        for earlier, later, heads in zip(stages, stages[1:], sums, strict=False)
+        for (source, stage), heads in zip(pairs, sums, strict=True)
     ]
 
 

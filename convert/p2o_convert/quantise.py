@@ -1,101 +1,187 @@
-"""Float TFLite to full int8: per-channel weights, activation ranges from real images."""
+"""Float TFLite to its smaller formats: float16 or int8 weights, or int8 throughout."""
 
 import logging
-from collections.abc import MutableMapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from p2o_convert.config import FORMATS, QuantiseConfig
 from p2o_convert.errors import ConversionError
-from p2o_convert.flatbuffer import check_interface, embed_spec, float_tensors, operators
+from p2o_convert.flatbuffer import (
+    check_interface,
+    embed_spec,
+    float_tensors,
+    keep_integer_outputs,
+    operators,
+)
+from p2o_convert.graph import constant_values, kind_of, private_tensors, read_operators, unpack
 from p2o_convert.quiet import quiet
-from points2objects.geometry import ByteArray, FloatArray
-from points2objects.interpreter import INPUT, SIGNATURE
+from p2o_convert.ranges import TensorRange
+from points2objects.errors import InputError
 from points2objects.spec import ModelSpec
 
 log = logging.getLogger(__name__)
 
-Ranges = dict[str, MutableMapping[str, Any]]
-"""Least and largest value of each tensor, as litert-quantizer names them."""
+CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3}
+"""Axis of the weights that is the output channel."""
+
+BIAS_STEPS = 2**30
+"""A bias must fit into so many steps: it is stored as int32."""
+
+NOTHING_FLOAT = QuantiseConfig(float_heads=(), float_layers=())
+
+LEVELS = {"int8": 255, "int8-float-io": 255, "int16x8": 65535}
 
 
-def quantise(
-    float_tflite: bytes, images: ByteArray, spec: ModelSpec, float_io: bool = False
+def make_format(
+    name: str,
+    float_tflite: bytes,
+    ranges: Mapping[str, TensorRange],
+    spec: ModelSpec,
+    options: QuantiseConfig = NOTHING_FLOAT,
+    rounded: bytes | None = None,
 ) -> bytes:
-    """Quantise weights and activations to int8.
+    """Make one of `FORMATS` of the float model.
 
     Args:
+        name: Of the format.
         float_tflite: What `export_tflite` made.
-        images: Canonical views to calibrate with, (n, s, s, 3), RGB.
+        ranges: What each activation has to cover; formats with float activations need none.
         spec: The model's contract.
-        float_io: Keep input and outputs float32; the graph inside is int8 all the same.
+        options: Its float heads and layers count here, for the integer formats.
+        rounded: The same model with weights from `rounding.round_weights`, for int8 weights.
 
     Raises:
+        InputError: There is no such head or layer.
         ConversionError: A tensor stayed float, or the interface changed.
     """
-    from litert_quantizer import algorithm_manager, qtyping, quantizer, recipe
-
-    min_max = algorithm_manager.AlgorithmName.MIN_MAX_UNIFORM_QUANT
-    tool = quantizer.Quantizer(float_tflite)
-    tool.load_quantization_recipe(recipe.static_wi8_ai8(min_max))
-    if float_io:
-        for side in ("INPUT", "OUTPUT"):
-            tool.update_quantization_recipe(
-                regex=".*",
-                operation_name=qtyping.TFLOperationName(side),
-                algorithm_key=algorithm_manager.AlgorithmName.NO_QUANTIZE,
-            )
-    ranges = calibrate(tool, images, spec)
+    if name == "float32":
+        return float_tflite
+    check_heads(options.float_heads, spec)
+    tool = _tool(name, rounded if rounded and name != "float16" else float_tflite)
+    values = None
+    if name in LEVELS:
+        _leave_float(tool, name, float_tflite, options)
+        values = _statistics(float_tflite, ranges, LEVELS[name])
     with quiet("litert-quantizer"):
-        result = tool.quantize(ranges, enable_progress_report=False, enable_progress_bar=False)
+        result = tool.quantize(values, enable_progress_report=False, enable_progress_bar=False)
     if result.quantized_model is None:
-        raise ConversionError("int8: litert-quantizer returned no model")
+        raise ConversionError(f"{name}: litert-quantizer returned no model")
     tflite = embed_spec(bytes(result.quantized_model), spec)
+    if name == "int8" and options.float_heads:
+        tflite = keep_integer_outputs(tflite, set(spec.outputs) - set(options.float_heads))
     check_interface(tflite, spec)
     left = float_tensors(tflite)
-    if left and not float_io:
+    if name == "int8" and left and not (options.float_heads or options.float_layers):
         raise ConversionError(f"int8: {len(left)} tensors stayed float32, first {left[0]!r}")
-    log.info("TFLite int8: %d operators", sum(operators(tflite).values()))
+    log.info("TFLite %s: %d operators", name, sum(operators(tflite).values()))
     return tflite
 
 
-def calibrate(tool: Any, images: ByteArray, spec: ModelSpec) -> Ranges:
-    """Measure the true range of every tensor over all images.
+def check_heads(names: Sequence[str], spec: ModelSpec) -> None:
+    """Check that a model has the heads that shall stay float.
 
-    The quantiser's own calibration is a moving average over the samples, which clips the rare peaks
-    of the heat-map: ten times the error. So each image is calibrated alone and we merge.
-
-    Args:
-        tool: A litert-quantizer `Quantizer` with its recipe loaded.
-        images: Canonical views, (n, s, s, 3), RGB.
-        spec: The model's contract.
+    Raises:
+        InputError: It has not.
     """
-    merged: Ranges = {}
-    for image in tqdm(images, desc="calibrating", unit="image", disable=None):
-        sample = {SIGNATURE: [{INPUT: normalise(image, spec)}]}
-        with quiet("litert-quantizer"):
-            seen = tool.calibrate(sample, num_threads=1)
-        for name, value in seen.items():
-            if not value:
-                merged.setdefault(name, {})
-                continue
-            old = merged.get(name) or value
-            merged[name] = {
-                "min": np.minimum(old["min"], value["min"]),
-                "max": np.maximum(old["max"], value["max"]),
-            }
-    # A picture of the user's may be brighter than any seen here, but never more than white.
-    limits = normalise(np.array([[[0, 0, 0], [255, 255, 255]]], np.uint8), spec)
-    shape = np.shape(merged[INPUT]["min"])
-    merged[INPUT] = {
-        "min": np.full(shape, limits.min(), np.float32),
-        "max": np.full(shape, limits.max(), np.float32),
+    unknown = [head for head in names if head not in spec.outputs]
+    if unknown:
+        raise InputError(
+            f"--float-heads: no head {unknown[0]!r}; the model has {', '.join(spec.outputs)}"
+        )
+
+
+def _tool(name: str, float_tflite: bytes) -> Any:
+    """Return litert-quantizer with the recipe of a format."""
+    from litert_quantizer import algorithm_manager, qtyping, quantizer, recipe
+
+    algorithm = algorithm_manager.AlgorithmName
+    tool = quantizer.Quantizer(float_tflite)
+    if name == "float16":
+        weights = qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT)
+        tool.update_quantization_recipe(
+            regex=".*",
+            operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,
+            op_config=qtyping.OpQuantizationConfig(
+                weight_tensor_config=weights,
+                compute_precision=qtyping.ComputePrecision.FLOAT,
+                explicit_dequantize=True,
+            ),
+            algorithm_key=algorithm.FLOAT_CASTING,
+        )
+        return tool
+    recipes = {
+        "dynamic": recipe.dynamic_wi8_afp32,
+        "int8": recipe.static_wi8_ai8,
+        "int8-float-io": recipe.static_wi8_ai8,
+        "int16x8": recipe.static_wi8_ai16,
     }
-    return merged
+    assert set(recipes) < set(FORMATS)
+    tool.load_quantization_recipe(recipes[name](algorithm.MIN_MAX_UNIFORM_QUANT))
+    return tool
 
 
-def normalise(image: ByteArray, spec: ModelSpec) -> FloatArray:
-    """Make the network's input, (1, h, w, 3) float32, of an image (h, w, 3)."""
-    mean, std = np.asarray(spec.mean, np.float32), np.asarray(spec.std, np.float32)
-    return np.asarray(((image.astype(np.float32) - mean) / std)[None], np.float32)
+def _leave_float(tool: Any, name: str, float_tflite: bytes, options: QuantiseConfig) -> None:
+    """Keep layers, and the model's input and outputs where the format or a float head asks so.
+
+    Raises:
+        InputError: No layer's name starts as the options say.
+    """
+    from litert_quantizer import algorithm_manager, qtyping
+
+    kinds = qtyping.TFLOperationName
+    sides = [kinds.INPUT, kinds.OUTPUT] if name != "int8" else []
+    # The quantiser knows one rule for all outputs; those of a float head are float.
+    rules = [(".*", side) for side in (sides or ([kinds.OUTPUT] if options.float_heads else []))]
+    groups = [private_tensors(float_tflite, head) for head in options.float_heads]
+    for start in options.float_layers:
+        written = {o.outputs[0].name for o in read_operators(float_tflite)}
+        groups.append(frozenset(layer for layer in written if layer.startswith(start)))
+        if not groups[-1]:
+            raise InputError(
+                f"--float-layers: no layer's name starts with {start!r}; they are like "
+                f"{', '.join(sorted(written)[:3])} (report.json lists all)"
+            )
+    for group in groups:
+        names = "|".join(re.escape(tensor) for tensor in sorted(group))
+        rules.append((f"^({names});$", kinds.ALL_SUPPORTED))
+    for regex, kind in rules:
+        tool.update_quantization_recipe(
+            regex=regex,
+            operation_name=kind,
+            algorithm_key=algorithm_manager.AlgorithmName.NO_QUANTIZE,
+        )
+
+
+def _statistics(
+    float_tflite: bytes, ranges: Mapping[str, TensorRange], levels: int
+) -> dict[str, dict[str, Any]]:
+    """Return the least and largest value of activations and weights, as the quantiser wants them.
+
+    A dead channel has weights of next to nothing and a bias. The quantiser would give it a step so
+    small that the bias overflows, so its range is widened until the bias fits.
+    """
+    model = unpack(float_tflite)
+    graph = model.subgraphs[0]
+    found = {
+        name: {
+            "min": np.full((1, 1, 1, 1), seen.low, np.float32),
+            "max": np.full((1, 1, 1, 1), seen.high, np.float32),
+        }
+        for name, seen in ranges.items()
+    }
+    for operator in graph.operators:
+        axis = CHANNEL_AXIS.get(kind_of(model, operator))
+        if axis is None or len(operator.inputs) < 3 or operator.inputs[2] < 0:
+            continue
+        source, weight, bias = (graph.tensors[i] for i in operator.inputs[:3])
+        values = np.abs(constant_values(model, weight))
+        largest = values.max(axis=tuple(i for i in range(values.ndim) if i != axis), keepdims=True)
+        span = ranges[source.name.decode()]
+        step = max(max(span.high, 0.0) - min(span.low, 0.0), 1e-9) / levels
+        needed = np.abs(constant_values(model, bias)) * 127 / (BIAS_STEPS * step)
+        largest = np.maximum(largest, needed.reshape(largest.shape)).astype(np.float32)
+        found[weight.name.decode()] = {"min": -largest, "max": largest}
+    return found

@@ -2,10 +2,22 @@
 
 import json
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from p2o_convert.delegates import DELEGATES, Readiness
+from p2o_convert.layers import LayerError
 from p2o_convert.parity import Step, first_broken
+from p2o_convert.tables import table
+
+MAP_DROP = 0.01
+"""An integer format should lose no more mAP@0.5 than this."""
+SAME_EXEMPLAR = 0.95
+"""It should pick the same exemplar for at least this share of the objects both see."""
+
+WORST_LAYERS = 8
+CONSTANT_FIGURES = ("images", "score_threshold")
 
 
 @dataclass(frozen=True)
@@ -14,62 +26,87 @@ class ConversionReport:
 
     Attributes:
         model: The spec's name.
+        shipped: Format in the bundle.
+        options: How integer formats were made.
         steps: Error of every head at every step.
         sizes: Bytes of each stage's file.
-        operators: TFLite operators by kind, of each TFLite stage.
-        scores: Figures on the validation images, of each stage scored.
+        operators: TFLite operators by kind, of each format.
+        scores: Figures on the validation images, of each format scored; the first is what the
+            others are compared with.
         scored_images: How many validation images that was.
         calibration: Where the calibration images come from.
         parity_images: How many of them the steps were compared on.
+        layers: Error of each layer of `ranked`, in the graph's order.
+        ranked: Format whose layers were compared with float32; "" for none.
+        delegates: What accelerators make of each format.
         fingerprint: Digest of everything that went in; the same means nothing changed.
         versions: Versions of the tools.
     """
 
     model: str
+    shipped: str
+    options: Mapping[str, Any]
     steps: tuple[Step, ...]
-    sizes: dict[str, int]
-    operators: dict[str, dict[str, int]]
-    scores: dict[str, dict[str, Any]]
+    sizes: Mapping[str, int]
+    operators: Mapping[str, dict[str, int]]
+    scores: Mapping[str, dict[str, Any]]
     scored_images: int
     calibration: str
     parity_images: int
+    layers: tuple[LayerError, ...]
+    ranked: str
+    delegates: Mapping[str, Readiness]
     fingerprint: str
-    versions: dict[str, str]
+    versions: Mapping[str, str]
 
     def to_json(self) -> str:
-        """Serialise, with the first broken step named."""
+        """Serialise, with the first broken step and the bars named."""
         values = asdict(self)
         broken = first_broken(self.steps)
         values["first_broken"] = None if broken is None else broken.name
-        return json.dumps(_plain(values), indent=1, allow_nan=False)
+        values["bars"] = bars(self.scores)
+        return json.dumps(plain(values), indent=1, allow_nan=False)
 
     def to_markdown(self) -> str:
         """Write the report as a page of tables."""
+        options = ", ".join(f"{name} {_said(value)}" for name, value in self.options.items())
         parts = [
             f"# Conversion of {self.model}",
+            f"The bundle holds {self.shipped}. Integer formats: {options}.",
             f"Errors of each step on {self.parity_images} real images "
             f"(calibration: {self.calibration}).",
             steps_table(self.steps),
             verdict(self.steps),
             "## Files",
-            _table(
-                ["stage", "KB", "operators"],
-                [
-                    [name, f"{size / 1e3:.0f}", _counts(self.operators.get(name, {}))]
-                    for name, size in self.sizes.items()
-                ],
-            ),
+            files_table(self.sizes, self.operators),
         ]
         if self.scores:
             parts += [
                 f"## Scores on the same {self.scored_images} validation images",
                 scores_table(self.scores),
+                "\n".join(f"- {line}" for line in bars(self.scores)),
+            ]
+        if self.layers:
+            parts += [
+                f"## Layers of {self.ranked} that lose most",
+                "By what the outputs lose when only this layer's weights are rounded (`heads`), "
+                "and by what the operator adds by rounding its weights and output (`own`); "
+                "`total` is what its output is off by with all before it quantised too (relative "
+                "L2). All layers are in report.json.",
+                layers_table(self.layers, lambda layer: layer.heads or 0.0),
+                layers_table(self.layers, lambda layer: layer.own),
             ]
         parts += [
+            "## Accelerators",
+            delegates_table(self.delegates),
+            _fallbacks(self.delegates),
+            "From the delegates' own rules for these operators (`p2o_convert.delegates` names the "
+            "sources). The compatibility analyser of current TensorFlow calls any model "
+            "compatible, so its word is not given here; only a phone can tell the speed.",
             "## Made with",
             ", ".join(f"{name} {version}" for name, version in self.versions.items()),
         ]
-        return "\n\n".join(parts) + "\n"
+        return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def steps_table(steps: tuple[Step, ...]) -> str:
@@ -86,19 +123,93 @@ def steps_table(steps: tuple[Step, ...]) -> str:
         for step in steps
         for name, head in step.heads.items()
     ]
-    return _table(["step", "head", "largest", "mean", "relative L2", "cosine"], rows)
+    return table(["step", "head", "largest", "mean", "relative L2", "cosine"], rows)
 
 
-def scores_table(scores: dict[str, dict[str, Any]]) -> str:
-    """Show the figures of all scored stages side by side, as a Markdown table."""
-    stages = list(scores)
-    figures = [
-        key
-        for key, value in scores[stages[0]].items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
+def files_table(sizes: Mapping[str, int], operators: Mapping[str, dict[str, int]]) -> str:
+    """Show size and operators of each stage's file."""
+    rows = [
+        [
+            name,
+            f"{size / 1e3:.0f}",
+            ", ".join(f"{count} {kind}" for kind, count in operators.get(name, {}).items()) or "-",
+        ]
+        for name, size in sizes.items()
     ]
-    rows = [[key, *(f"{scores[stage][key]:.4g}" for stage in stages)] for key in figures]
-    return _table(["figure", *stages], rows)
+    return table(["stage", "KB", "operators"], rows)
+
+
+def scores_table(scores: Mapping[str, dict[str, Any]]) -> str:
+    """Show the figures of all scored stages side by side, as a Markdown table."""
+    stages = {name: dict(flat_figures(values)) for name, values in scores.items()}
+    figures = list(dict.fromkeys(figure for values in stages.values() for figure in values))
+    rows = [
+        [
+            figure,
+            *(f"{values[figure]:.4g}" if figure in values else "-" for values in stages.values()),
+        ]
+        for figure in figures
+        if figure not in CONSTANT_FIGURES
+    ]
+    return table(["figure", *stages], rows)
+
+
+def flat_figures(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
+    """List every number of an evaluation at any depth, with its path; lists are left out."""
+    found: list[tuple[str, float]] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found += flat_figures(value, f"{prefix}{key}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found.append((prefix + key, float(value)))
+    return found
+
+
+def bars(scores: Mapping[str, dict[str, Any]]) -> list[str]:
+    """Say of each format how it compares with the first, and whether it keeps the bars."""
+    lines = []
+    names = list(scores)
+    for name in names[1:]:
+        drop = _number(scores[names[0]]["map50"]) - _number(scores[name]["map50"])
+        same = _number(scores[name]["agreement"]["same_exemplar"])
+        found = _number(scores[name]["agreement"]["found"])
+        lines.append(
+            f"{name} against {names[0]}: mAP@0.5 {-100 * drop:+.1f} points "
+            f"({_kept(drop <= MAP_DROP)}, at most -{100 * MAP_DROP:.0f}), "
+            f"{100 * found:.1f} % of its objects found, the same exemplar for {100 * same:.1f} % "
+            f"({_kept(same >= SAME_EXEMPLAR)}, at least {100 * SAME_EXEMPLAR:.0f})"
+        )
+    return lines
+
+
+def layers_table(layers: Sequence[LayerError], by: Callable[[LayerError], float]) -> str:
+    """Show the worst layers, worst first."""
+    rows = [
+        [
+            layer.layer,
+            layer.kind,
+            "-" if layer.heads is None else f"{layer.heads:.3g}",
+            f"{layer.own:.3g}",
+            f"{layer.total:.3g}",
+            f"{layer.step:.3g}",
+        ]
+        for layer in sorted(layers, key=by, reverse=True)[:WORST_LAYERS]
+    ]
+    return table(["layer", "operator", "heads", "own", "total", "step"], rows)
+
+
+def delegates_table(delegates: Mapping[str, Readiness]) -> str:
+    """Show how many operators of each format run on which accelerator."""
+    rows = []
+    for name, ready in delegates.items():
+        left = [
+            sum(fallback.delegate == delegate.name for fallback in ready.fallbacks)
+            for delegate in DELEGATES
+        ]
+        taken = [ready.xnnpack, *(ready.operators - count for count in left)]
+        rows.append([name, str(ready.operators), *map(str, taken)])
+    names = [delegate.name for delegate in DELEGATES]
+    return table(["format", "operators", "XNNPACK (counted here)", *names], rows)
 
 
 def verdict(steps: tuple[Step, ...]) -> str:
@@ -115,26 +226,39 @@ def verdict(steps: tuple[Step, ...]) -> str:
     )
 
 
-def _plain(value: Any) -> Any:
+def _fallbacks(delegates: Mapping[str, Readiness]) -> str:
+    lines = [
+        f"- {name}: {fallback.delegate} leaves {fallback.layer} ({fallback.kind}) to the CPU: "
+        f"{fallback.reason}"
+        for name, ready in delegates.items()
+        for fallback in ready.fallbacks
+    ]
+    shown = lines[:WORST_LAYERS]
+    if len(lines) > len(shown):
+        shown.append(f"- and {len(lines) - len(shown)} more, all in report.json")
+    return "\n".join(shown)
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _kept(kept: bool) -> str:
+    return "kept" if kept else "missed"
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value)) or "none"
+    return str(value)
+
+
+def plain(value: Any) -> Any:
     """Replace what JSON cannot say: NaN and infinity become null."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _counts(operators: dict[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in operators.items()) or "-"
-
-
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    """Make a Markdown table whose columns also line up in a terminal."""
-    cells = [header, *rows]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
-        for row in cells
-    ]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(lines)
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from p2o_convert.activations import normalise
 from p2o_convert.flatbuffer import read_spec
 from p2o_convert.onnx_export import load_onnx
-from p2o_convert.quantise import normalise
 from p2o_convert.quiet import quiet
 from p2o_train.predictors import Predictor
 from points2objects.errors import InputError

@@ -11,7 +11,7 @@ from points2objects.spec import ModelSpec
 if TYPE_CHECKING:
     from torch import nn
 
-    from p2o_convert.conversion import Models
+    from p2o_convert.models import Models
 
 
 @pytest.fixture(scope="session")
@@ -69,13 +69,12 @@ def converted(
     images: ByteArray,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> "Models":
-    """The network as ONNX, float TFLite and int8 TFLite."""
-    from p2o_convert.conversion import Models
-    from p2o_convert.onnx_export import export_onnx
-    from p2o_convert.quantise import quantise
-    from p2o_convert.tflite_export import export_tflite
+    """The network as ONNX and in every TFLite format, without any cure."""
+    from p2o_convert.config import FORMATS, QuantiseConfig
+    from p2o_convert.models import Models, export_float32, make_formats
 
-    path = tmp_path_factory.mktemp("converted") / "model.onnx"
-    export_onnx(network, spec, path)
-    float32 = export_tflite(path, spec)
-    return Models(network, spec, path, float32, quantise(float32, images, spec))
+    folder = tmp_path_factory.mktemp("converted")
+    plain = QuantiseConfig(rounding="nearest", equalise=False, float_heads=())
+    float32 = export_float32(network, spec, images, plain, folder)
+    formats = make_formats(tuple(FORMATS), float32.tflite, images, spec, plain)
+    return Models(network, None, spec, float32.onnx, formats)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,9 @@ class Chain:
             *("--shapedb", str(self.folder / "shapedb")),
             *("--dataset", str(self.folder / "dataset")),
             *("--calibration-images", "16", "--parity-images", "2", "--threads", "1"),
+            *("--layer-images", "1"),
             *("--score-threshold", "0.25", "--data-note", "Skies are CC0."),
+            *("--licence", "CC-BY-4.0"),
         ]
 
 
@@ -166,16 +169,46 @@ def test_the_bundle_is_whole_and_says_how_good_it_is(chain: Chain) -> None:
     assert report["first_broken"] is None
     assert set(report["scores"]) == {"float32", "int8"}
     assert report["scored_images"] == 3
-    assert [set(step["heads"]) for step in report["steps"]] == [set(bundle.spec.outputs)] * 3
-    card = (folder / "MODEL_CARD.md").read_text()
-    assert "licence CC0-1.0" in card
-    assert "map50" in card
-    assert "Skies are CC0." in card
+    assert [step["name"] for step in report["steps"]] == [
+        *("torch -> onnx", "onnx -> equalised", "equalised -> float32", "float32 -> int8")
+    ]
+    assert all(set(step["heads"]) == set(bundle.spec.outputs) for step in report["steps"])
+    assert report["shipped"] == report["ranked"] == "int8"
+    assert report["delegates"]["int8"]["fallbacks"] == []
+    assert report["scores"]["int8"]["agreement"]["peaks"] >= 0
+
+
+def test_the_card_says_data_licence_metrics_and_limits(chain: Chain) -> None:
+    card = (chain.folder / "bundle" / "MODEL_CARD.md").read_text()
+    for words in (
+        "licence CC0-1.0",
+        "Credits:\n\n- Nobody",
+        "Skies are CC0.",
+        "int8",
+        "map50",
+        "## Limits",
+        "Not for decisions about safety",
+        "licence of the weights: CC-BY-4.0",
+    ):
+        assert words in card, words
+
+
+def test_the_spec_is_read_by_standard_tools(chain: Chain) -> None:
+    """As metadata of the flatbuffer, through the schema that ships with the interpreter."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    tflite = (chain.folder / "bundle" / "model.tflite").read_bytes()
+    model: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(tflite, 0))
+    (entry,) = (e for e in model.metadata if e.name == b"points2objects_spec")
+    text = bytes(model.buffers[entry.buffer].data).decode()
+    assert json.loads(text)["classes"] == ["mug", "sofa"]
+    assert json.loads(text)["score_threshold"] == 0.25
 
 
 def test_the_files_of_each_stage_lie_beside_it(chain: Chain) -> None:
     names = {path.name for path in (chain.folder / "bundle.stages").iterdir()}
-    assert {"model.onnx", "model_float32.tflite", "model_int8.tflite", "report.md"} <= names
+    assert {"model.onnx", "model_equalised.onnx", "report.md", "report.json"} <= names
+    assert {"model_float32.tflite", "model_int8.tflite"} <= names
     assert not [path for path in chain.folder.iterdir() if path.name.startswith(".")]
 
 
@@ -187,8 +220,49 @@ def test_a_second_run_does_nothing(chain: Chain) -> None:
     assert (chain.folder / "bundle" / "bundle.json").stat().st_mtime_ns == before
 
 
+def test_a_second_run_loads_nothing_heavy(chain: Chain) -> None:
+    """It is instant because of what it does not import."""
+    script = (
+        "import runpy, sys\n"
+        "sys.argv[0] = 'to_tflite.py'\n"
+        "try:\n"
+        f"    runpy.run_path({str(ROOT / 'convert' / 'to_tflite.py')!r}, run_name='__main__')\n"
+        "except SystemExit:\n"
+        "    print(sorted({'torch', 'onnx', 'scipy', 'litert_quantizer'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *chain.options("bundle")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+    assert "is up to date" in done.stdout
+
+
+def test_an_interrupted_run_leaves_nothing(chain: Chain) -> None:
+    """Ctrl-C while the stages are being made."""
+    import signal
+    import time
+
+    started = subprocess.Popen(
+        [sys.executable, str(ROOT / "convert" / "to_tflite.py"), *chain.options("interrupted")],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 300
+    while not list(chain.folder.glob(".interrupted.stages.*")) and time.monotonic() < deadline:
+        assert started.poll() is None
+        time.sleep(0.05)
+    started.send_signal(signal.SIGINT)
+    _, said = started.communicate(timeout=300)
+    assert started.returncode == 130, said
+    assert said.splitlines()[-1] == "error: interrupted"
+    assert [path.name for path in chain.folder.iterdir() if "interrupted" in path.name] == []
+
+
 def test_other_options_do_not_replace_a_bundle_unasked(chain: Chain) -> None:
-    done = command("to_tflite.py", *chain.options("bundle"), "--float-only")
+    done = command("to_tflite.py", *chain.options("bundle"), "--formats", "float32")
     assert done.returncode == 2
     assert "add --overwrite" in done.stderr
 
@@ -202,9 +276,71 @@ def test_compare_checks_the_existing_stages(chain: Chain) -> None:
     assert "model_float32.tflite -> model.tflite" in done.stdout
 
 
+def benchmark_options(chain: Chain) -> list[str]:
+    options = chain.options("unused")
+    return [
+        *(str(chain.folder / "bundle"), *options[3:7]),
+        *("--repeats", "2", "--threads", "1", "--evaluate", "2"),
+        *("--out", str(chain.folder / "bench.json")),
+    ]
+
+
+def test_the_benchmark_compares_all_forms_of_the_model(chain: Chain) -> None:
+    run = str(chain.folder / "run")
+    done = command("benchmark.py", *benchmark_options(chain), "--run", run)
+    assert done.returncode == 0, done.stderr
+    values = json.loads((chain.folder / "bench.json").read_text())
+    names = ["torch", "onnx", "equalised", "float32", "int8"]
+    assert list(values["timings"]) == list(values["scores"]) == names
+    assert values["shipped"] == "int8"
+    assert {len(timings) for timings in values["timings"].values()} == {1}
+    assert values["bytes"]["int8"] < values["bytes"]["float32"]
+    assert (chain.folder / "bench.md").read_text() in done.stdout
+
+
+def test_the_benchmark_fails_below_a_figure(chain: Chain) -> None:
+    done = command("benchmark.py", *benchmark_options(chain), "--fail-below", "map50=1.5")
+    assert done.returncode == 1
+    assert "map50 of int8 is" in done.stderr
+    assert "below 1.5" in done.stderr
+    unknown = command("benchmark.py", *benchmark_options(chain), "--fail-below", "map51=0.1")
+    assert unknown.returncode == 2
+    assert "no figure 'map51' of int8; it has map25, map50" in unknown.stderr
+
+
+def test_the_benchmark_refuses_what_is_no_model(chain: Chain, tmp_path: Path) -> None:
+    done = command("benchmark.py", str(tmp_path))
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert "neither a bundle nor the folder of stages" in line
+    wrong = command("benchmark.py", str(tmp_path), "--evaluate", "1", "--fail-below", "map50")
+    assert wrong.returncode == 2
+    assert "expected FIGURE=VALUE such as map50=0.40, got 'map50'" in wrong.stderr
+
+
+def test_the_cures_are_compared(chain: Chain) -> None:
+    options = chain.options("unused")
+    done = command(
+        *("compare_cures.py", options[0], *options[3:9], "--evaluate", "2", "--repeats", "1"),
+        *("--only", "plain", "both-float-heatmap", "float16", "plain-qat", "--qat-steps", "1"),
+        *("--out", str(chain.folder / "cures.json")),
+    )
+    assert done.returncode == 0, done.stderr
+    values = json.loads((chain.folder / "cures.json").read_text())
+    assert [cure["cure"]["name"] for cure in values["cures"]] == [
+        *("plain", "both-float-heatmap", "float16", "plain-qat")
+    ]
+    assert "| both-float-heatmap" in (chain.folder / "cures.md").read_text()
+    worst = {
+        cure["cure"]["name"]: cure["step"]["heads"]["heatmap"]["relative"]
+        for cure in values["cures"]
+    }
+    assert worst["float16"] < worst["both-float-heatmap"] < worst["plain"]
+
+
 def test_a_broken_limit_names_the_stage_and_writes_no_bundle(chain: Chain) -> None:
     options = chain.options("strict")
-    done = command("to_tflite.py", *options, "--float-only", "--float-limit", "1e-12")
+    done = command("to_tflite.py", *options, "--formats", "float32", "--float-limit", "1e-12")
     assert done.returncode == 1
     assert "torch -> onnx breaks its limit first" in done.stderr
     assert not (chain.folder / "strict").exists()
@@ -251,6 +387,16 @@ def test_wrong_inputs_are_named(chain: Chain, tmp_path: Path, change: str, words
         convert(config)
     assert not (chain.folder / "wrong").exists()
     assert not (chain.folder / "wrong.stages").exists()
+
+
+@pytest.mark.parametrize(
+    "options", [["--formats", "int9"], ["--ship", "float16"], ["--float-heads", "depth"]]
+)
+def test_wrong_options_are_one_line(chain: Chain, options: list[str]) -> None:
+    done = command("to_tflite.py", *chain.options("wrong"), *options)
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("error: ")
 
 
 def test_the_command_says_so_in_one_line(chain: Chain) -> None:

@@ -3,8 +3,10 @@ import json
 import numpy as np
 import pytest
 
+from p2o_convert.delegates import Fallback, Readiness
+from p2o_convert.layers import LayerError
 from p2o_convert.parity import HeadError, Stage, Step, compare_stages, first_broken
-from p2o_convert.report import ConversionReport, steps_table, verdict
+from p2o_convert.report import ConversionReport, bars, steps_table, verdict
 from points2objects.geometry import ByteArray
 from points2objects.tensors import OutputMap, OutputMaps
 
@@ -69,23 +71,71 @@ def test_an_all_zero_head_is_no_error() -> None:
     assert not step.broken
 
 
-def test_the_report_is_json_and_a_page() -> None:
-    report = ConversionReport(
+def test_stages_can_be_made_of_an_earlier_one() -> None:
+    stages = [
+        Stage("float", doubled, 0),
+        Stage("first", off_by_one, 1),
+        Stage("second", off_by_one, 1, made_of="float"),
+    ]
+    first, second = compare_stages(stages, IMAGES)
+    assert (first.name, second.name) == ("float -> first", "float -> second")
+    assert first.heads == second.heads
+
+
+def report() -> ConversionReport:
+    return ConversionReport(
         model="tiny",
+        shipped="int8",
+        options={"converter": "onnx2tf", "equalise": True, "float_heads": ()},
         steps=(Step("torch -> onnx", 1e-3, {"scale": HeadError(1.0, 0.5, float("nan"), 0.9)}),),
         sizes={"onnx": 2000, "float32": 1500},
         operators={"float32": {"CONV_2D": 3}},
-        scores={"float32": {"map50": 0.5, "classes": ["a"]}, "int8": {"map50": 0.49}},
+        scores={
+            "float32": {"map50": 0.5, "classes": ["a"], "errors": {"shape_iou": 0.25}},
+            "int8": {
+                "map50": 0.485,
+                "errors": {"shape_iou": 0.2},
+                "agreement": {"peaks": 9, "found": 0.9, "same_exemplar": 0.96},
+            },
+        },
         scored_images=7,
         calibration="20 pictures",
         parity_images=4,
+        layers=(
+            LayerError("stem", "CONV_2D", 0.01, 0.02, 0.1, 0.3),
+            LayerError("sum", "ADD", 0.5, 0.6, 0.1),
+        ),
+        ranked="int8",
+        delegates={
+            "int8": Readiness(4, 3, (Fallback("GPU", "sum", "ADD", "3 inputs"),)),
+        },
         fingerprint="ff",
         versions={"torch": "2"},
     )
-    values = json.loads(report.to_json())
+
+
+def test_the_report_is_json() -> None:
+    values = json.loads(report().to_json())
     assert values["first_broken"] == "torch -> onnx"
     assert values["steps"][0]["heads"]["scale"]["relative"] is None
-    page = report.to_markdown()
+    assert values["layers"][1]["heads"] is None
+    assert values["delegates"]["int8"]["fallbacks"][0]["reason"] == "3 inputs"
+    assert len(values["bars"]) == 1
+
+
+def test_the_report_is_a_page() -> None:
+    page = report().to_markdown()
     assert "3 CONV_2D" in page
     assert "same 7 validation images" in page
     assert "classes" not in page
+    assert "errors.shape_iou" in page
+    assert "converter onnx2tf, equalise yes, float_heads none" in page
+    # By the damage to the outputs the stem comes first, by its own error the sum.
+    assert page.index("| stem") < page.index("| sum") < page.rindex("| stem")
+    assert "GPU leaves sum (ADD) to the CPU: 3 inputs" in page
+
+
+def test_the_bars_are_those_of_the_task() -> None:
+    (line,) = bars(report().scores)
+    assert "mAP@0.5 -1.5 points (missed, at most -1)" in line
+    assert "the same exemplar for 96.0 % (kept, at least 95)" in line

@@ -16,14 +16,13 @@ from points2objects.spec import ModelSpec
 if TYPE_CHECKING:
     from torch import nn
 
-    from p2o_convert.conversion import Models
+    from p2o_convert.models import Models
 
 pytestmark = pytest.mark.convert
 
 
 def _int8(models: "Models") -> bytes:
-    assert models.int8 is not None
-    return models.int8
+    return models.tflite["int8"]
 
 
 def test_every_stage_agrees_with_the_one_before(
@@ -34,8 +33,8 @@ def test_every_stage_agrees_with_the_one_before(
 
     stages = [
         Stage("torch", torch_predictor(converted.network, spec), 0.0),
-        Stage("onnx", onnx_predictor(converted.onnx, spec), 1e-5),
-        Stage("float32", tflite_predictor(converted.float32, spec, 1), 1e-5),
+        Stage("onnx", onnx_predictor(converted.onnx[0], spec), 1e-5),
+        Stage("float32", tflite_predictor(converted.tflite["float32"], spec, 1), 1e-5),
         Stage("int8", tflite_predictor(_int8(converted), spec, 1), 0.1),
     ]
     steps = compare_stages(stages, images[:4])
@@ -51,7 +50,7 @@ def test_every_stage_agrees_with_the_one_before(
 
 
 def test_the_float_graph_has_no_padding_and_no_transpose(converted: "Models") -> None:
-    found = operators(converted.float32)
+    found = operators(converted.tflite["float32"])
     assert not {"TRANSPOSE", "RESHAPE"} & set(found)
     # Symmetric padding at stride 2 cannot be said in TFLite; TensorFlow's own can.
     assert found["PAD"] == 2
@@ -60,7 +59,7 @@ def test_the_float_graph_has_no_padding_and_no_transpose(converted: "Models") ->
 
 def test_int8_is_int8_throughout(converted: "Models") -> None:
     assert is_quantised(_int8(converted))
-    assert not is_quantised(converted.float32)
+    assert not is_quantised(converted.tflite["float32"])
     assert not float_tensors(_int8(converted))
     assert not {"QUANTIZE", "DEQUANTIZE"} & set(operators(_int8(converted)))
 
@@ -93,10 +92,9 @@ def test_int8_input_holds_black_and_white(converted: "Models", spec: ModelSpec) 
 def test_float_io_keeps_float_at_the_border_only(
     converted: "Models", spec: ModelSpec, images: ByteArray
 ) -> None:
-    from p2o_convert.quantise import quantise
     from p2o_convert.stages import tflite_predictor
 
-    tflite = quantise(converted.float32, images, spec, float_io=True)
+    tflite = converted.tflite["int8-float-io"]
     assert is_quantised(tflite)
     maps = tflite_predictor(tflite, spec, 1)(images[0])
     assert {output.values.dtype for output in maps.values()} == {np.dtype(np.float32)}
@@ -109,7 +107,7 @@ def test_float_io_keeps_float_at_the_border_only(
 def test_the_spec_comes_back_out_of_the_file(converted: "Models", spec: ModelSpec) -> None:
     from ai_edge_litert import schema_py_generated as schema
 
-    for tflite in (converted.float32, _int8(converted)):
+    for tflite in converted.tflite.values():
         assert read_spec(tflite) == spec
         model: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAs(tflite, 0))
         assert [entry.name for entry in model.metadata] == [SPEC_METADATA.encode()]
@@ -136,12 +134,12 @@ def test_conversion_leaves_the_working_folder_and_the_terminal_alone(
         "export_tflite(Path(sys.argv[1]), spec)\n"
     )
     model = tmp_path / "model.tflite"
-    model.write_bytes(converted.float32)
+    model.write_bytes(converted.tflite["float32"])
     work = tmp_path / "work"
     work.mkdir()
-    before = converted.onnx.read_bytes()
+    before = converted.onnx[0].read_bytes()
     done = subprocess.run(
-        [sys.executable, "-c", script, str(converted.onnx), str(model)],
+        [sys.executable, "-c", script, str(converted.onnx[0]), str(model)],
         cwd=work,
         capture_output=True,
         text=True,
@@ -149,7 +147,44 @@ def test_conversion_leaves_the_working_folder_and_the_terminal_alone(
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert list(work.iterdir()) == []
-    assert converted.onnx.read_bytes() == before
+    assert converted.onnx[0].read_bytes() == before
+
+
+def test_a_converter_that_is_not_installed_is_named(
+    converted: "Models", spec: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from p2o_convert import tflite_export
+
+    monkeypatch.setattr(tflite_export, "ROOT", tmp_path)
+    with pytest.raises(InputError, match=r"\.venv-onnx-tf is missing; run make onnx-tf"):
+        tflite_export.export_tflite(converted.onnx[0], spec, "onnx-tf")
+
+
+def test_the_older_onnx_is_the_same_network(
+    converted: "Models", spec: ModelSpec, images: ByteArray, tmp_path: Path
+) -> None:
+    import shutil
+
+    from p2o_convert.onnx_export import downgrade, load_onnx
+    from p2o_convert.stages import onnx_predictor
+
+    older = tmp_path / "model.onnx"
+    shutil.copyfile(converted.onnx[0], older)
+    downgrade(older)
+    (opset,) = load_onnx(older).opset_import
+    assert opset.version == 17
+    stages = [Stage(str(p), onnx_predictor(p, spec), 1e-6) for p in (converted.onnx[0], older)]
+    assert first_broken(compare_stages(stages, images[:2])) is None
+
+
+def test_an_onnx_file_says_nothing_of_where_it_was_made(converted: "Models") -> None:
+    from p2o_convert.onnx_export import load_onnx
+
+    data = converted.onnx[0].read_bytes()
+    assert str(Path(__file__).parents[2]).encode() not in data
+    names = [node.name for node in load_onnx(converted.onnx[0]).graph.node]
+    assert {"norm", "wide", "heads.rotation"} <= set(names)
+    assert len(set(names)) == len(names)
 
 
 def test_a_damaged_onnx_is_named(tmp_path: Path, spec: ModelSpec, converted: "Models") -> None:
@@ -159,7 +194,7 @@ def test_a_damaged_onnx_is_named(tmp_path: Path, spec: ModelSpec, converted: "Mo
     broken.write_bytes(b"not a model at all")
     with pytest.raises(InputError, match=r"model\.onnx: not a readable ONNX file"):
         file_predictor(broken, spec, 1)
-    broken.write_bytes(converted.onnx.read_bytes()[:-500])
+    broken.write_bytes(converted.onnx[0].read_bytes()[:-500])
     with pytest.raises(InputError, match=r"model\.onnx: not a readable ONNX file"):
         file_predictor(broken, spec, 1)
 
@@ -172,7 +207,9 @@ def test_a_model_of_another_database_is_refused(
     from p2o_convert.stages import file_predictor
 
     path = tmp_path / "model.tflite"
-    path.write_bytes(embed_spec(converted.float32, replace(spec, shapedb_digest="cd" * 32)))
+    path.write_bytes(
+        embed_spec(converted.tflite["float32"], replace(spec, shapedb_digest="cd" * 32))
+    )
     with pytest.raises(InputError, match="made for another model"):
         file_predictor(path, spec, 1)
     path.write_bytes(b"no flatbuffer")
@@ -195,8 +232,8 @@ def test_a_wrong_network_is_named_at_its_stage(
         other.get_parameter("heads.scale.bias").add_(1.0)
     stages = [
         Stage("torch", torch_predictor(other, spec), 0.0),
-        Stage("onnx", onnx_predictor(converted.onnx, spec), 1e-3),
-        Stage("float32", tflite_predictor(converted.float32, spec, 1), 1e-3),
+        Stage("onnx", onnx_predictor(converted.onnx[0], spec), 1e-3),
+        Stage("float32", tflite_predictor(converted.tflite["float32"], spec, 1), 1e-3),
     ]
     broken = first_broken(compare_stages(stages, images[:2]))
     assert broken is not None
