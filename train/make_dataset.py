@@ -14,6 +14,13 @@ def main() -> int:
         from p2o_train.data.making import make_dataset
 
         made = make_dataset(config)
+        if made.missing:
+            print(
+                f"wrote a part of {config.out} ({made.new} images in {made.seconds:.0f} s); "
+                f"{made.missing} shards are missing: copy the other parts' shard files there, then "
+                "repeat this command without --shard"
+            )
+            return
         if config.contact_sheet is not None:
             from p2o_train.data.contact_sheet import write_contact_sheet
 

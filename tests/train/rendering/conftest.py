@@ -38,11 +38,17 @@ def can() -> tuple[FloatArray, IntArray]:
     return vertices, np.concatenate([body.faces, handle.faces + len(body.positions)])
 
 
-def write_database(folder: Path) -> ShapeDB:
+def write_database(folder: Path, classes: tuple[str, str] = CLASSES) -> ShapeDB:
     """Save a database of two classes, three models each; the last of each is for validation."""
-    shapes = {"chair": (seat(), (0.5, 0.9, 0.55), 0), "mug": (can(), (0.12, 0.1, 0.09), 2)}
+    box = primitive("box")
+    shapes = {
+        "chair": (seat(), (0.5, 0.9, 0.55), 0),
+        "mug": (can(), (0.12, 0.1, 0.09), 2),
+        "table": ((box.positions, box.faces), (1.2, 0.7, 0.8), 0),
+    }
     models = []
-    for name, ((vertices, faces), extent, axis) in shapes.items():
+    for name in classes:
+        (vertices, faces), extent, axis = shapes[name]
         for i in range(3):
             entry = ModelEntry(
                 id=f"{name}/solid-{i}",
@@ -65,7 +71,7 @@ def write_database(folder: Path) -> ShapeDB:
             ).save(path)
     n = len(models)
     ShapeDB(
-        classes=CLASSES,
+        classes=classes,
         exemplars_per_class=1,
         models=tuple(models),
         sdf=np.zeros((2, 32, 32, 32), np.float32),
@@ -81,6 +87,11 @@ def write_database(folder: Path) -> ShapeDB:
 @pytest.fixture(scope="session")
 def solids(tmp_path_factory: pytest.TempPathFactory) -> ShapeDB:
     return write_database(tmp_path_factory.mktemp("shapedb"))
+
+
+@pytest.fixture(scope="session")
+def tables_and_mugs(tmp_path_factory: pytest.TempPathFactory) -> ShapeDB:
+    return write_database(tmp_path_factory.mktemp("shapedb"), ("mug", "table"))
 
 
 @pytest.fixture(scope="session")

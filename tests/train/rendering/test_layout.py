@@ -5,8 +5,10 @@ from hypothesis import strategies as st
 
 from p2o_shapedb.database import ShapeDB
 from p2o_train.rendering.catalog import Catalog
-from p2o_train.rendering.compose import Stock, draw_layout
+from p2o_train.rendering.compose import Stock
+from p2o_train.rendering.drafts import draw_layout
 from p2o_train.rendering.layout import Standing, Viewpoint, footprints_overlap
+from p2o_train.rendering.tabletops import GRID, flat_top
 from points2objects.camera import level_from_up
 from points2objects.errors import InputError
 
@@ -79,6 +81,36 @@ def test_layouts_never_let_things_stand_in_each_other(stock: Stock) -> None:
         assert not any(footprints_overlap(a, b) for a, b in pairs)
         seen |= {len(layout.objects)}
     assert {1, 2, 3, 4} <= seen
+
+
+def test_vessels_on_a_table_are_carried_by_its_top(tables_and_mugs: ShapeDB) -> None:
+    catalog = Catalog(tables_and_mugs, "train", None, 1000)
+    raised = 0
+    for seed in range(30):
+        layout = draw_layout(np.random.default_rng(seed), catalog, on_tables=1.0).layout
+        vessels = [thing for thing in layout.objects if thing.y > 0]
+        raised += len(vessels)
+        for thing in vessels:
+            table = layout.objects[0]
+            assert catalog.class_of(table.asset) == "table"
+            assert thing.y == pytest.approx(table.extent[1])
+            assert thing.box().corners()[:, 1].min() == pytest.approx(thing.y)
+            assert contains(table, thing.corners()).all()
+        pairs = [(a, b) for i, a in enumerate(vessels) for b in vessels[:i]]
+        assert not any(footprints_overlap(a, b) for a, b in pairs)
+    assert raised > 10
+    assert all(
+        thing.y == 0
+        for seed in range(20)
+        for thing in draw_layout(np.random.default_rng(seed), catalog).layout.objects
+    )
+
+
+def test_only_the_flat_part_of_a_top_carries(solids: ShapeDB) -> None:
+    # The L-shaped seat: its top is the back alone, a fifth of its depth.
+    top = flat_top(Catalog(solids, "train", None, 1000).mesh("model:0"))
+    assert top[:, : GRID // 2].sum() == 0
+    assert 0.15 < top.mean() < 0.3
 
 
 def test_layouts_take_models_of_their_split_only(solids: ShapeDB) -> None:

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from p2o_shapedb.database import ShapeDB
+from p2o_train.data import sharding
 from p2o_train.data.making import MakeConfig, make_dataset
 from p2o_train.data.rendered import RenderedDataset
 from p2o_train.data.sharding import SHARD_SAMPLES, cut_shards
@@ -67,6 +69,40 @@ def test_the_command_makes_splits_without_shared_models_and_a_sheet(
             np.testing.assert_allclose(low, 0, atol=1e-12)
 
 
+def tree(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_two_parts_put_together_are_what_one_machine_makes(
+    solids: ShapeDB, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharding, "SHARD_SAMPLES", 2)
+    whole, first, second = (tmp_path / name for name in ("whole", "first", "second"))
+    extra = {"masks": True, "depth": True}
+    make_dataset(options(solids, whole, **extra))
+    made = make_dataset(options(solids, first, shard="0/2", **extra))
+    assert (made.new, made.missing) == (3, 1)
+    assert not (first / "dataset.json").exists()
+    assert make_dataset(options(solids, second, shard="1/2", **extra)).new == 2
+    with pytest.raises(InputError, match="delete the folder instead"):
+        make_dataset(options(solids, second, shard="1/2", overwrite=True, **extra))
+    for path in second.rglob("*.zip"):
+        shutil.copy(path, first / path.relative_to(second))
+    assert make_dataset(options(solids, first, **extra)).new == 0
+    assert tree(first) == tree(whole)
+
+
+def test_parts_in_one_folder_complete_it(
+    solids: ShapeDB, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharding, "SHARD_SAMPLES", 1)
+    out = tmp_path / "set"
+    made = [make_dataset(options(solids, out, train=2, val=1, shard=f"{i}/3")) for i in (1, 2, 0)]
+    assert [one.missing for one in made] == [2, 1, 0]
+    assert len(RenderedDataset(out, "train", solids)) == 2
+
+
 def test_a_foreign_folder_is_never_deleted(solids: ShapeDB, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(InputError, match="holds other files"):
@@ -87,6 +123,8 @@ def test_misuse_is_one_line_and_code_2(tmp_path: Path) -> None:
         (["--shapedb", str(tmp_path)], "is no shape database"),
         (["--train", "-1"], "--train must be at least 0, got -1"),
         (["--assets", str(tmp_path / "none")], "no such folder"),
+        (["--shard", "2/2"], "--shard must be I/N with I from 0 to N - 1"),
+        (["--on-tables", "0.5", "--protocol", "pairs"], "--on-tables has no place in"),
     ):
         done = subprocess.run(
             [sys.executable, SCRIPT, "--out", str(tmp_path / "x"), *words],

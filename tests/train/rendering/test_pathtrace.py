@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from p2o_shapedb.database import ShapeDB
-from p2o_train.rendering.compose import Stock, compose, draw_layout
+from p2o_train.rendering.compose import Stock, compose
+from p2o_train.rendering.drafts import draw_layout
 from p2o_train.rendering.environment import map_directions, turn_about_y
 from p2o_train.rendering.generate import SampleGenerator
 from p2o_train.rendering.materials import Material

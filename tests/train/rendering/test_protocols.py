@@ -5,7 +5,7 @@ import pytest
 
 from p2o_shapedb.database import ShapeDB
 from p2o_train.rendering.catalog import Catalog
-from p2o_train.rendering.protocols import GROUP_SIZES, Protocol, draw_scene
+from p2o_train.rendering.protocols import GROUP_SIZES, Protocol, SceneOptions, draw_scene
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def test_groups_hold_whole_objects_of_different_classes(
     catalog: Catalog, solids: ShapeDB, protocol: Protocol
 ) -> None:
     for seed in range(5):
-        draft = draw_scene(np.random.default_rng(seed), catalog, protocol)
+        draft = draw_scene(np.random.default_rng(seed), catalog, SceneOptions(protocol))
         layout = draft.layout
         assert len(layout.objects) == len(draft.model_index) == GROUP_SIZES[protocol]
         assert layout.clutter == ()
@@ -38,7 +38,9 @@ def test_groups_hold_whole_objects_of_different_classes(
 
 
 def test_the_same_seed_gives_the_same_scene(catalog: Catalog) -> None:
-    first, second = (draw_scene(np.random.default_rng(1), catalog, "pairs") for _ in range(2))
+    first, second = (
+        draw_scene(np.random.default_rng(1), catalog, SceneOptions("pairs")) for _ in range(2)
+    )
     assert first.model_index == second.model_index
     assert [o.x for o in first.layout.objects] == [o.x for o in second.layout.objects]
 

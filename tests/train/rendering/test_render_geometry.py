@@ -8,7 +8,8 @@ import pytest
 from p2o_shapedb.database import ShapeDB
 from p2o_train.data.augment import flip, roll
 from p2o_train.data.sample import Sample
-from p2o_train.rendering.compose import Draft, Stock, compose, draw_layout
+from p2o_train.rendering.compose import Stock, compose
+from p2o_train.rendering.drafts import Draft, draw_layout
 from p2o_train.rendering.generate import labelled
 from p2o_train.rendering.layout import Layout, Standing, Viewpoint
 from p2o_train.rendering.renderer import Picture, Renderer

@@ -2,7 +2,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from p2o_train.rendering.compose import Stock, compose, draw_layout
+from p2o_train.rendering.compose import Stock, compose
+from p2o_train.rendering.drafts import draw_layout
 from p2o_train.rendering.materials import Material
 from p2o_train.rendering.renderer import Renderer
 from p2o_train.rendering.scene import RenderScene

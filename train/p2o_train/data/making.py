@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from p2o_shapedb.database import ShapeDB
-from p2o_train.data.sharding import Count, Made, Recipe, ShardJob, make_shards
+from p2o_train.data.pixel_maps import (
+    DEPTH_SUFFIX,
+    MASK_SUFFIX,
+    PixelMaps,
+    depth_png,
+    mask_png,
+)
+from p2o_train.data.sharding import Count, Made, Part, Recipe, ShardJob, make_shards
 from p2o_train.data.shards import SCHEMA_VERSION, write_shard
 from points2objects.errors import InputError
 
@@ -35,6 +42,16 @@ class MakeConfig:
     assets: Path | None = None
     """Folder with hdri/*.exr, textures/, photos/pexels/ and cad/ for more variety; without it,
     patterns and environment maps that the project carries."""
+    on_tables: float = 0.0
+    """Share of the floor scenes with vessels on a table, whose boxes then lie above the floor."""
+    masks: bool = False
+    """Also store which object each pixel shows; `check_labels.py` then proves the labels."""
+    depth: bool = False
+    """Also store the distance of each pixel."""
+    shard: str | None = None
+    """I/N: make only every N-th shard, from I = 0 to N - 1, for one machine of N. Copy the shard
+    files of all into one folder and repeat the command without --shard: it completes the dataset,
+    the same as one machine makes."""
     workers: int = 0
     """Processes; 0: one per core."""
     seed: int = 0
@@ -60,6 +77,17 @@ class MakeConfig:
             raise InputError(f"--assets {self.assets}: no such folder")
         if self.sheet_samples < 1:
             raise InputError(f"--sheet-samples must be at least 1, got {self.sheet_samples}")
+        if not 0 <= self.on_tables <= 1:
+            raise InputError(f"--on-tables must be in 0..1, got {self.on_tables}")
+        if self.on_tables and self.protocol != "mixed":
+            raise InputError(f"--on-tables has no place in --protocol {self.protocol}")
+        if self.part.count > 1 and self.contact_sheet is not None:
+            raise InputError("--contact-sheet needs the whole dataset: leave it out with --shard")
+
+    @property
+    def part(self) -> Part:
+        """Which shards to make."""
+        return Part() if self.shard is None else Part.parse(self.shard)
 
 
 def make_dataset(config: MakeConfig) -> Made:
@@ -73,7 +101,9 @@ def make_dataset(config: MakeConfig) -> Made:
     counts = {"val": config.val, "train": config.train}
     start = partial(_Renderer, config)
     plan = _plan(config, shapedb)
-    return make_shards(Recipe(config.out, plan, counts, start, config.workers, config.overwrite))
+    return make_shards(
+        Recipe(config.out, plan, counts, start, config.workers, config.overwrite, config.part)
+    )
 
 
 def _plan(config: MakeConfig, shapedb: ShapeDB) -> dict[str, Any]:
@@ -84,6 +114,7 @@ def _plan(config: MakeConfig, shapedb: ShapeDB) -> dict[str, Any]:
         "config": {
             "train": config.train, "val": config.val, "quality": config.quality,
             "assets": config.assets is not None, "seed": config.seed, "protocol": config.protocol,
+            "on_tables": config.on_tables, "masks": config.masks, "depth": config.depth,
         },
     }  # fmt: skip
 
@@ -101,11 +132,21 @@ class _Renderer:
     def make(self, job: ShardJob, path: Path) -> None:
         """Render one shard and write it."""
         generator = self._generator_of(job.split)
-        samples = []
+        samples, extras = [], []
         for number in range(job.first, job.first + job.count):
-            samples.append(generator.sample(number))
+            drawn = generator.draw(number)
+            samples.append(drawn.sample)
+            extras.append(self._extras(drawn.maps))
             self._count(1)
-        write_shard(path, samples, self._shapedb)
+        write_shard(path, samples, self._shapedb, extras)
+
+    def _extras(self, maps: PixelMaps) -> dict[str, bytes]:
+        files = {}
+        if self._config.masks:
+            files[MASK_SUFFIX] = mask_png(maps)
+        if self._config.depth:
+            files[DEPTH_SUFFIX] = depth_png(maps)
+        return files
 
     def close(self) -> None:
         """Free the renderer."""
@@ -114,12 +155,14 @@ class _Renderer:
 
     def _generator_of(self, split: str) -> "SampleGenerator":
         from p2o_train.rendering.generate import SampleGenerator
+        from p2o_train.rendering.protocols import SceneOptions
 
         if self._generator is None or self._split != split:
             self.close()
             config = self._config
             self._split = split
             self._generator = SampleGenerator(
-                self._shapedb, split, config.seed, config.quality, config.assets, config.protocol
-            )
+                self._shapedb, split, config.seed, config.quality, config.assets,
+                SceneOptions(config.protocol, config.on_tables),
+            )  # fmt: skip
         return self._generator

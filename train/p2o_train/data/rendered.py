@@ -5,10 +5,12 @@ import itertools
 import json
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from p2o_shapedb.database import ShapeDB
+from p2o_train.data.pixel_maps import DEPTH_SUFFIX, MASK_SUFFIX, read_depth, read_mask
 from p2o_train.data.sample import Sample
 from p2o_train.data.shards import (
     MANIFEST,
@@ -20,7 +22,11 @@ from p2o_train.data.shards import (
 )
 from points2objects.errors import InputError
 from points2objects.files import sha256
+from points2objects.geometry import FloatArray, IntArray
 
+Decoded = TypeVar("Decoded")
+
+_OPTIONS = {MASK_SUFFIX: "--masks", DEPTH_SUFFIX: "--depth"}
 _REPAIR = (
     f"copy the dataset again, or delete this shard and {MANIFEST} and repeat train/make_dataset.py "
     "with the same options: it renders what is missing"
@@ -65,18 +71,67 @@ class RenderedDataset:
         return self._ends[-1] if self._ends else 0
 
     def __getitem__(self, index: int) -> Sample:
+        label = self._read(index, ".json")
+        return self._decoded(
+            index, lambda: from_label(json.loads(label), self._read(index, ".jpg"), self.shapedb)
+        )
+
+    def masks(self, index: int) -> IntArray:
+        """Return which object of a sample each pixel shows, (s, s), -1 for none.
+
+        Raises:
+            InputError: The dataset was made without masks.
+        """
+        png = self._read(index, MASK_SUFFIX)
+        return self._decoded(index, lambda: read_mask(png))
+
+    def depth(self, index: int) -> FloatArray:
+        """Return the distance along the optical axis, (s, s), camera heights; 0: no surface.
+
+        Raises:
+            InputError: The dataset was made without depth.
+        """
+        png = self._read(index, DEPTH_SUFFIX)
+        return self._decoded(index, lambda: read_depth(png))
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether `masks` works."""
+        return len(self) > 0 and f"000000{MASK_SUFFIX}" in self._archive(0).namelist()
+
+    def _read(self, index: int, suffix: str) -> bytes:
+        shard, number = self._place(index)
+        name = f"{number:06d}{suffix}"
+        try:
+            return self._archive(shard).read(name)
+        except KeyError as error:
+            if suffix in _OPTIONS:
+                raise InputError(
+                    f"{self._paths[shard]}: holds no {name}; make the dataset with "
+                    f"{_OPTIONS[suffix]}"
+                ) from error
+            raise self._unreadable(index, error) from error
+        except (zipfile.BadZipFile, OSError) as error:
+            raise self._unreadable(index, error) from error
+
+    def _decoded(self, index: int, decode: Callable[[], Decoded]) -> Decoded:
+        try:
+            return decode()
+        except (KeyError, ValueError, OSError) as error:
+            raise self._unreadable(index, error) from error
+
+    def _unreadable(self, index: int, error: Exception) -> InputError:
+        shard, number = self._place(index)
+        return InputError(
+            f"{self._paths[shard]}: sample {number} cannot be read ({error}); {_REPAIR}"
+        )
+
+    def _place(self, index: int) -> tuple[int, int]:
+        """Return the shard of a sample, and its number there."""
         if not 0 <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
         shard = bisect.bisect_right(self._ends, index)
-        number = index - (self._ends[shard - 1] if shard else 0)
-        try:
-            archive = self._archive(shard)
-            label = json.loads(archive.read(f"{number:06d}.json"))
-            return from_label(label, archive.read(f"{number:06d}.jpg"), self.shapedb)
-        except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-            raise InputError(
-                f"{self._paths[shard]}: sample {number} cannot be read ({error}); {_REPAIR}"
-            ) from error
+        return shard, index - (self._ends[shard - 1] if shard else 0)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_archives": {}}

@@ -3,9 +3,10 @@
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
@@ -48,6 +49,33 @@ class ShardJob:
     count: int
 
 
+@dataclass(frozen=True)
+class Part:
+    """One of several equal parts of a dataset's shards, for one of several machines.
+
+    Attributes:
+        index: Which, from 0.
+        count: How many there are.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> "Part":
+        """Read "0/4".
+
+        Raises:
+            InputError: It is no such pair, or the index is not below the count.
+        """
+        match = re.fullmatch(r"(\d+)/(\d+)", text)
+        if match is None or int(match[1]) >= int(match[2]):
+            raise InputError(
+                f"--shard must be I/N with I from 0 to N - 1, as in 0/4 to 3/4, got {text!r}"
+            )
+        return cls(int(match[1]), int(match[2]))
+
+
 class ShardMaker(Protocol):
     """Makes the shards that one process is given."""
 
@@ -71,6 +99,7 @@ class Recipe:
         start: Makes a process its `ShardMaker`; can be sent to other processes.
         workers: Processes; 0: one per core.
         overwrite: Whether a finished dataset may be replaced.
+        part: Which shards to make; all by default.
     """
 
     out: Path
@@ -79,6 +108,11 @@ class Recipe:
     start: Callable[[Count], ShardMaker]
     workers: int
     overwrite: bool
+    part: Part = Part()
+
+    def jobs_of_part(self, jobs: Sequence[ShardJob]) -> Sequence[ShardJob]:
+        """Return every so-manieth shard."""
+        return jobs[self.part.index :: self.part.count]
 
 
 @dataclass(frozen=True)
@@ -89,31 +123,43 @@ class Made:
         samples: Samples of the dataset.
         new: How many were worked on now; the others were there from an interrupted run.
         seconds: Time that took.
+        missing: Shards that other parts have still to make; the manifest is written without any.
     """
 
     samples: int
     new: int
     seconds: float
+    missing: int = 0
 
 
 def make_shards(recipe: Recipe) -> Made:
-    """Make the shards that are missing, then write the manifest.
+    """Make the shards that are missing, then write the manifest if that made all.
+
+    Several machines make one part each, in one folder or in several. Once the shard files lie in
+    one folder, whichever call finds them all there writes the manifest.
 
     Raises:
         InputError: The folder holds a finished dataset, or an unfinished one of other options.
     """
+    if recipe.overwrite and recipe.part.count > 1:
+        raise InputError("--overwrite deletes what other parts made: delete the folder instead")
     _prepare_folder(recipe)
     jobs = cut_shards(recipe.counts)
-    missing = [job for job in jobs if not _path(recipe.out, job).is_file()]
+    todo = [job for job in recipe.jobs_of_part(jobs) if not _path(recipe.out, job).is_file()]
     started = time.monotonic()
-    _run(recipe, missing)
+    _run(recipe, todo)
+    seconds = time.monotonic() - started
+    missing = sum(not _path(recipe.out, job).is_file() for job in jobs)
+    new = sum(job.count for job in todo)
+    if missing:
+        return Made(sum(job.count for job in jobs), new, seconds, missing)
     splits = {
         split: [describe_shard(_path(recipe.out, job)) for job in jobs if job.split == split]
         for split in ("train", "val")
     }
     write_manifest(recipe.out, recipe.plan, splits)
     samples = sum(shard.samples for shards in splits.values() for shard in shards)
-    return Made(samples, sum(job.count for job in missing), time.monotonic() - started)
+    return Made(samples, new, seconds)
 
 
 def cut_shards(counts: Mapping[str, int]) -> list[ShardJob]:
@@ -141,7 +187,8 @@ def _prepare_folder(recipe: Recipe) -> None:
     if out.exists():
         shutil.rmtree(out)
     for split in ("train", "val"):
-        (out / split).mkdir(parents=True)
+        # Another machine may be making another part in the same folder.
+        (out / split).mkdir(parents=True, exist_ok=True)
     (out / PLAN).write_text(json.dumps(recipe.plan, indent=1) + "\n", encoding="utf-8")
 
 

@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -45,14 +45,27 @@ def shard_name(number: int) -> str:
     return f"shard-{number:05d}.zip"
 
 
-def write_shard(path: Path, samples: Sequence[Sample], shapedb: ShapeDB) -> None:
-    """Write samples under a temporary name, then rename; equal samples give equal bytes."""
+def write_shard(
+    path: Path,
+    samples: Sequence[Sample],
+    shapedb: ShapeDB,
+    extras: Sequence[Mapping[str, bytes]] = (),
+) -> None:
+    """Write samples under a temporary name, then rename; equal samples give equal bytes.
+
+    Args:
+        path: Shard to write.
+        samples: What it holds.
+        shapedb: Database of their models.
+        extras: More files of each sample by suffix, as in `pixel_maps.py`; none by default.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
     with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for number, sample in enumerate(samples):
             label = json.dumps(to_label(sample, shapedb)).encode()
-            archive.writestr(zipfile.ZipInfo(f"{number:06d}.jpg", _ZIP_DATE), _jpeg(sample))
-            archive.writestr(zipfile.ZipInfo(f"{number:06d}.json", _ZIP_DATE), label)
+            files = {".jpg": _jpeg(sample), ".json": label, **(extras[number] if extras else {})}
+            for suffix, data in files.items():
+                archive.writestr(zipfile.ZipInfo(f"{number:06d}{suffix}", _ZIP_DATE), data)
     temporary.replace(path)
 
 

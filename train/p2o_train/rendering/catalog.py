@@ -74,9 +74,18 @@ class Catalog:
         """Kinds of scenes there are models for."""
         return tuple(kind for kind, group in self._groups.items() if group)
 
-    def draw_model(self, rng: np.random.Generator, kind: str) -> CatalogModel:
-        """Draw a model: every class of the kind of scene is equally likely."""
-        choices = self._choices(kind)
+    def draw_model(
+        self, rng: np.random.Generator, kind: str, class_name: str | None = None
+    ) -> CatalogModel:
+        """Draw a model: every class of the kind of scene is equally likely.
+
+        Args:
+            rng: Source of randomness.
+            kind: "floor", "tabletop" or "mixed".
+            class_name: The class to take, where the kind of scene has it.
+        """
+        wanted = self._groups.get(kind, {}).get(class_name or "")
+        choices = [wanted] if wanted else self._choices(kind)
         return self._draw_from(rng, choices[int(rng.integers(len(choices)))])
 
     def draw_distinct(self, rng: np.random.Generator, kind: str, count: int) -> list[CatalogModel]:

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from p2o_train.rendering.catalog import Catalog, CatalogModel
+from p2o_train.rendering.catalog import Catalog
+from p2o_train.rendering.drafts import Draft
 from p2o_train.rendering.environment import Environment, irradiance_from_above
-from p2o_train.rendering.layout import Arranger, Layout, Standing, draw_viewpoint
+from p2o_train.rendering.layout import Layout, Standing
 from p2o_train.rendering.materials import draw_object_material
 from p2o_train.rendering.photos import draw_crop
 from p2o_train.rendering.scene import Drawable, Lighting, RenderScene
@@ -22,7 +23,6 @@ from p2o_train.rendering.textures import TextureLibrary
 from points2objects.geometry import FloatArray
 
 GLASS_CHANCE = {"bottle": 0.25, "bowl": 0.1, "mug": 0.04, "table": 0.03}
-OBJECT_COUNT_CHANCES = (0.22, 0.28, 0.26, 0.2, 0.04)
 
 
 @dataclass(frozen=True)
@@ -32,59 +32,6 @@ class Stock:
     catalog: Catalog
     textures: TextureLibrary
     environments: tuple[Environment, ...]
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A layout and the models behind its objects.
-
-    Attributes:
-        layout: Where everything stands, metres.
-        model_index: (n,), the models behind `layout.objects`.
-    """
-
-    layout: Layout
-    model_index: tuple[int, ...]
-
-
-def draw_layout(rng: np.random.Generator, catalog: Catalog) -> Draft:
-    """Draw a viewpoint and 1-5 objects, often near each other, and some clutter."""
-    kind = str(rng.choice(catalog.kinds))
-    if len(catalog.kinds) > 1 and rng.random() < 0.07:
-        kind = "mixed"
-    room_yaw = float(rng.uniform(-np.pi, np.pi))
-    count = 1 + int(rng.choice(len(OBJECT_COUNT_CHANCES), p=OBJECT_COUNT_CHANCES))
-    while True:
-        viewpoint, target = draw_viewpoint(rng, kind)
-        arranger = Arranger(rng, viewpoint, target, room_yaw)
-        objects: list[Standing] = []
-        models: list[int] = []
-        for _ in range(count):
-            drawn = catalog.draw_model(rng, kind)
-            placed = _place_model(rng, arranger, catalog, drawn, objects)
-            if placed is not None:
-                objects.append(placed)
-                models.append(drawn.index)
-        if objects:
-            break
-    clutter = []
-    small = kind if kind != "mixed" else str(rng.choice(["floor", "tabletop"]))
-    for _ in range(int(rng.choice(4, p=[0.4, 0.3, 0.2, 0.1]))):
-        placed = arranger.place(catalog.draw_clutter(rng, small), margin=-0.15, aligned=0.5)
-        if placed is not None:
-            clutter.append(placed)
-    return Draft(Layout(kind, viewpoint, tuple(objects), tuple(clutter), room_yaw), tuple(models))
-
-
-def _place_model(
-    rng: np.random.Generator, arranger: Arranger, catalog: Catalog, drawn: CatalogModel,
-    objects: list[Standing],
-) -> Standing | None:  # fmt: skip
-    tables = [o for o in objects if catalog.class_of(o.asset) == "table"]
-    if tables and catalog.class_of(drawn.standing.asset) == "chair" and rng.random() < 0.6:
-        return arranger.tuck(drawn.standing, tables[int(rng.integers(len(tables)))])
-    margin = 0.06 if not objects else -0.03
-    return arranger.place(drawn.standing, margin, aligned=0.4)
 
 
 def compose(rng: np.random.Generator, draft: Draft, stock: Stock, size_px: int) -> RenderScene:

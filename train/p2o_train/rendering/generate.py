@@ -6,17 +6,19 @@ from pathlib import Path
 import numpy as np
 
 from p2o_shapedb.database import ShapeDB
+from p2o_train.data.pixel_maps import PixelMaps
 from p2o_train.data.sample import Sample
 from p2o_train.rendering.catalog import Catalog
-from p2o_train.rendering.compose import Draft, Stock, compose
+from p2o_train.rendering.compose import Stock, compose
+from p2o_train.rendering.drafts import Draft
 from p2o_train.rendering.environment import load_environments
 from p2o_train.rendering.pathtrace import PathTracer, PathTracerConfig
-from p2o_train.rendering.protocols import Protocol, draw_scene
+from p2o_train.rendering.protocols import SceneOptions, draw_scene
 from p2o_train.rendering.renderer import Picture, Renderer, RendererConfig
 from p2o_train.rendering.scene import RenderScene
 from p2o_train.rendering.textures import load_textures
 from points2objects.errors import InputError
-from points2objects.geometry import Box9DoF
+from points2objects.geometry import Box9DoF, IntArray
 
 LEAST_VISIBLE = 0.15
 """Objects of which less is visible carry no label."""
@@ -47,18 +49,29 @@ QUALITIES = {
 }
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A sample and the maps of its pixels."""
+
+    sample: Sample
+    maps: PixelMaps
+
+
+_MIXED = SceneOptions()
+
+
 class SampleGenerator:
     """Draws and renders the samples of one split."""
 
     def __init__(
         self, shapedb: ShapeDB, split: str, seed: int, quality: str, assets: Path | None,
-        protocol: Protocol = "mixed",
+        scenes: SceneOptions = _MIXED,
     ) -> None:  # fmt: skip
         if quality not in QUALITIES:
             raise InputError(f"--quality must be one of {sorted(QUALITIES)}, got {quality!r}")
         chosen = QUALITIES[quality]
         self._db = shapedb
-        self._protocol: Protocol = protocol
+        self._scenes = scenes
         self._key = (seed, _SPLIT_SEEDS[split])
         textures = load_textures(assets)
         self._size_px = chosen.renderer.size_px
@@ -75,13 +88,18 @@ class SampleGenerator:
 
     def sample(self, number: int) -> Sample:
         """Draw, render and label one sample; scenes without a visible object are drawn again."""
+        return self.draw(number).sample
+
+    def draw(self, number: int) -> Drawn:
+        """Return one sample and the maps of its pixels."""
         for attempt in range(_ATTEMPTS):
             rng = np.random.default_rng([*self._key, number, attempt])
-            draft = draw_scene(rng, self._stock.catalog, self._protocol)
+            draft = draw_scene(rng, self._stock.catalog, self._scenes)
             scene = compose(rng, draft, self._stock, self._size_px)
-            sample = labelled(scene, self._renderer.render(scene), draft, self._db)
-            if len(sample):
-                return sample
+            picture = self._renderer.render(scene)
+            keep = labelled_objects(scene, picture)
+            if len(keep):
+                return Drawn(_sample(scene, picture, draft, self._db, keep), _maps(picture, keep))
         raise InputError(
             f"sample {number}: no object was visible in {_ATTEMPTS} scenes; "
             "check the sizes of the models in the shape database"
@@ -94,22 +112,40 @@ class SampleGenerator:
 
 def labelled(scene: RenderScene, picture: Picture, draft: Draft, shapedb: ShapeDB) -> Sample:
     """Label a picture with those of its objects that can be seen and whose centre is in it."""
-    boxes = [drawable.box for drawable in scene.objects]
-    box = Box9DoF(
-        np.stack([b.rotation for b in boxes]),
-        np.stack([b.translation for b in boxes]),
-        np.stack([b.scale for b in boxes]),
-    )
-    centers = scene.camera.project(box.translation)
+    return _sample(scene, picture, draft, shapedb, labelled_objects(scene, picture))
+
+
+def labelled_objects(scene: RenderScene, picture: Picture) -> IntArray:
+    """Return the objects, (n,), that can be seen and whose centre is in the picture."""
+    places = np.stack([drawable.box.translation for drawable in scene.objects])
+    centers = scene.camera.project(places)
     inside = (centers[:, :2] > 0) & (centers[:, :2] < [scene.camera.width, scene.camera.height])
     keep = inside.all(1) & (centers[:, 2] > 0) & (picture.visible_fraction >= LEAST_VISIBLE)
+    return np.flatnonzero(keep)
+
+
+def _sample(
+    scene: RenderScene, picture: Picture, draft: Draft, shapedb: ShapeDB, keep: IntArray
+) -> Sample:
+    boxes = [scene.objects[int(i)].box for i in keep]
     models = np.array(draft.model_index, dtype=np.int64)[keep]
     return Sample(
         image=picture.image,
         camera=scene.camera,
-        boxes=box[keep],
+        boxes=Box9DoF(
+            np.array([b.rotation for b in boxes]).reshape(-1, 3, 3),
+            np.array([b.translation for b in boxes]).reshape(-1, 3),
+            np.array([b.scale for b in boxes]).reshape(-1, 3),
+        ),
         class_id=np.array([shapedb.class_id(int(m)) for m in models], dtype=np.int64),
         model_index=models,
         visible_fraction=picture.visible_fraction[keep],
         mirrored=np.zeros(len(models), dtype=bool),
     )
+
+
+def _maps(picture: Picture, keep: IntArray) -> PixelMaps:
+    """Number the pixels' owners as the labels are; objects without a label are nobody."""
+    label = np.full(len(picture.visible_fraction) + 1, -1)
+    label[keep] = np.arange(len(keep))
+    return PixelMaps(np.asarray(label[picture.owner]), picture.depth)

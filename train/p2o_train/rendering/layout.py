@@ -18,7 +18,7 @@ CANONICAL_FOV_DEG = 60.0
 
 @dataclass(frozen=True)
 class Standing:
-    """Something that stands on the support plane.
+    """Something that stands on the support plane, or on something that does.
 
     Attributes:
         asset: Key of its mesh in the catalogue.
@@ -26,6 +26,7 @@ class Standing:
         yaw: Turn about +y, radians; at 0 it faces -z.
         x: Position of its centre, m.
         z: Position of its centre, m.
+        y: Height of what it stands on, m.
     """
 
     asset: str
@@ -33,6 +34,7 @@ class Standing:
     yaw: float = 0.0
     x: float = 0.0
     z: float = 0.0
+    y: float = 0.0
 
     def corners(self, gap: float = 0.0) -> FloatArray:
         """Return the corners of the footprint grown by a gap, (4, 2): x and z, in order."""
@@ -43,8 +45,8 @@ class Standing:
         return np.asarray(local @ np.array([[cos, -sin], [sin, cos]]) + [self.x, self.z])
 
     def box(self) -> Box9DoF:
-        """Return its box, standing on the plane, m."""
-        center = np.array([self.x, self.extent[1] / 2, self.z])
+        """Return its box, standing on the plane or at its height, m."""
+        center = np.array([self.x, self.y + self.extent[1] / 2, self.z])
         return Box9DoF(rotation_about_y(self.yaw), center, np.asarray(self.extent, float))
 
 
@@ -95,7 +97,8 @@ class Layout:
 
         def grow(things: tuple[Standing, ...]) -> tuple[Standing, ...]:
             return tuple(
-                replace(s, extent=s.extent * factor, x=s.x * factor, z=s.z * factor) for s in things
+                replace(s, extent=s.extent * factor, x=s.x * factor, y=s.y * factor, z=s.z * factor)
+                for s in things
             )
 
         viewpoint = replace(self.viewpoint, height=self.viewpoint.height * factor)
@@ -195,6 +198,12 @@ class Arranger:
                 return proposal
         return None
 
+    def sees(self, thing: Standing, margin: float = 0.0) -> bool:
+        """Tell whether a thing's centre falls into the picture, off a margin around its border."""
+        x, y, depth = self._camera.project(thing.box().translation)
+        low, high = 256 * margin, 256 * (1 - margin)
+        return bool(depth > 0 and low < x < high and low < y < high)
+
     def _first(self, thing: Standing) -> Standing:
         x, z = self._target + self._rng.normal(0, 0.08, 2) * -self._target[1]
         return replace(thing, x=float(x), z=float(z))
@@ -218,11 +227,10 @@ class Arranger:
         corners = thing.corners()
         if corners[:, 1].max() > -near or np.hypot(*corners.T).min() < 1.3 * near:
             return False
-        x, y, depth = self._camera.project(thing.box().translation)
-        low, high = 256 * margin, 256 * (1 - margin)
-        seen = depth > 0 and low < x < high and low < y < high
         gap = 0.01 * float(np.max(thing.extent))
-        return seen and not any(footprints_overlap(thing, other, gap) for other in self.placed)
+        return self.sees(thing, margin) and not any(
+            footprints_overlap(thing, other, gap) for other in self.placed
+        )
 
 
 def jittered_extent(

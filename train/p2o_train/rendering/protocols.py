@@ -1,11 +1,12 @@
 """Scenes as the paper counts them: pairs and triplets of objects, nothing else in view."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from p2o_train.rendering.catalog import Catalog
-from p2o_train.rendering.compose import Draft, draw_layout
+from p2o_train.rendering.drafts import Draft, draw_layout
 from p2o_train.rendering.layout import Arranger, Layout, Standing, draw_viewpoint
 
 Protocol = Literal["mixed", "pairs", "triplets"]
@@ -18,11 +19,24 @@ _FRAME = (-0.1, 1.1)
 _ATTEMPTS = 2000
 
 
-def draw_scene(rng: np.random.Generator, catalog: Catalog, protocol: Protocol) -> Draft:
-    """Draw a layout: "mixed" for training on anything, "pairs" or "triplets" to compare by."""
-    if protocol == "mixed":
-        return draw_layout(rng, catalog)
-    return draw_group(rng, catalog, GROUP_SIZES[protocol])
+@dataclass(frozen=True)
+class SceneOptions:
+    """Which scenes to draw.
+
+    Attributes:
+        protocol: "mixed" for training on anything, "pairs" or "triplets" to compare by.
+        on_tables: Share of the mixed protocol's floor scenes with vessels on a table.
+    """
+
+    protocol: Protocol = "mixed"
+    on_tables: float = 0.0
+
+
+def draw_scene(rng: np.random.Generator, catalog: Catalog, options: SceneOptions) -> Draft:
+    """Draw a layout of a protocol."""
+    if options.protocol == "mixed":
+        return draw_layout(rng, catalog, options.on_tables)
+    return draw_group(rng, catalog, GROUP_SIZES[options.protocol])
 
 
 def draw_group(rng: np.random.Generator, catalog: Catalog, count: int) -> Draft:

@@ -1,0 +1,109 @@
+"""Which objects stand where: layouts with the models behind their objects."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from p2o_train.rendering.catalog import Catalog, CatalogModel
+from p2o_train.rendering.layout import Arranger, Layout, Standing, draw_viewpoint
+from p2o_train.rendering.tabletops import stand_on
+
+OBJECT_COUNT_CHANCES = (0.22, 0.27, 0.25, 0.18, 0.05, 0.03)
+MOST_OBJECTS = len(OBJECT_COUNT_CHANCES)
+MIXED_CHANCE = 0.07
+"""How often furniture and vessels share a scene, all on one plane."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A layout and the models behind its objects.
+
+    Attributes:
+        layout: Where everything stands, metres.
+        model_index: (n,), the models behind `layout.objects`.
+    """
+
+    layout: Layout
+    model_index: tuple[int, ...]
+
+
+def draw_layout(rng: np.random.Generator, catalog: Catalog, on_tables: float = 0.0) -> Draft:
+    """Draw a viewpoint and 1-6 objects, often near each other, and some clutter.
+
+    Args:
+        rng: Source of randomness.
+        catalog: What there is.
+        on_tables: Share of the floor scenes in which vessels stand on a table.
+    """
+    kind = str(rng.choice(catalog.kinds))
+    if len(catalog.kinds) > 1 and rng.random() < MIXED_CHANCE:
+        kind = "mixed"
+    laid = kind == "floor" and "tabletop" in catalog.kinds and rng.random() < on_tables
+    room_yaw = float(rng.uniform(-np.pi, np.pi))
+    count = 1 + int(rng.choice(len(OBJECT_COUNT_CHANCES), p=OBJECT_COUNT_CHANCES))
+    while True:
+        viewpoint, target = draw_viewpoint(rng, kind)
+        arranger = Arranger(rng, viewpoint, target, room_yaw)
+        placed = _place_models(rng, arranger, catalog, kind, count, "table" if laid else None)
+        if placed:
+            break
+    if laid:
+        placed = (placed + _laid_on_tables(rng, arranger, catalog, placed))[:MOST_OBJECTS]
+    clutter = _place_clutter(rng, arranger, catalog, kind)
+    objects = tuple(thing.standing for thing in placed)
+    layout = Layout(kind, viewpoint, objects, clutter, room_yaw)
+    return Draft(layout, tuple(thing.index for thing in placed))
+
+
+def _place_models(
+    rng: np.random.Generator, arranger: Arranger, catalog: Catalog, kind: str, count: int,
+    first: str | None,
+) -> list[CatalogModel]:  # fmt: skip
+    """Place models one after the other; the first is of a class, if one is given."""
+    placed: list[CatalogModel] = []
+    for number in range(count):
+        drawn = catalog.draw_model(rng, kind, first if number == 0 else None)
+        standing = _place_model(rng, arranger, catalog, drawn, placed)
+        if standing is not None:
+            placed.append(CatalogModel(drawn.index, standing))
+    return placed
+
+
+def _place_model(
+    rng: np.random.Generator, arranger: Arranger, catalog: Catalog, drawn: CatalogModel,
+    placed: list[CatalogModel],
+) -> Standing | None:  # fmt: skip
+    tables = [o.standing for o in placed if catalog.class_of(o.standing.asset) == "table"]
+    if tables and catalog.class_of(drawn.standing.asset) == "chair" and rng.random() < 0.6:
+        return arranger.tuck(drawn.standing, tables[int(rng.integers(len(tables)))])
+    margin = 0.06 if not placed else -0.03
+    return arranger.place(drawn.standing, margin, aligned=0.4)
+
+
+def _laid_on_tables(
+    rng: np.random.Generator, arranger: Arranger, catalog: Catalog, placed: list[CatalogModel]
+) -> list[CatalogModel]:
+    """Stand one to three vessels on the first table among what was placed."""
+    tables = [o.standing for o in placed if catalog.class_of(o.standing.asset) == "table"]
+    if not tables:
+        return []
+    mesh, laid = catalog.mesh(tables[0].asset), list[CatalogModel]()
+    for _ in range(int(rng.integers(1, 4))):
+        drawn = catalog.draw_model(rng, "tabletop")
+        others = [model.standing for model in laid]
+        standing = stand_on(rng, tables[0], mesh, drawn.standing, others)
+        if standing is not None and arranger.sees(standing):
+            laid.append(CatalogModel(drawn.index, standing))
+    return laid
+
+
+def _place_clutter(
+    rng: np.random.Generator, arranger: Arranger, catalog: Catalog, kind: str
+) -> tuple[Standing, ...]:
+    clutter = []
+    small = kind if kind != "mixed" else str(rng.choice(["floor", "tabletop"]))
+    for _ in range(int(rng.choice(4, p=[0.4, 0.3, 0.2, 0.1]))):
+        placed = arranger.place(catalog.draw_clutter(rng, small), margin=-0.15, aligned=0.5)
+        if placed is not None:
+            clutter.append(placed)
+    return tuple(clutter)
