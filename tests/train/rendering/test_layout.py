@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 
 from p2o_shapedb.database import ShapeDB
 from p2o_train.rendering.catalog import Catalog
+from p2o_train.rendering.clutter import Clutter
 from p2o_train.rendering.compose import Stock
 from p2o_train.rendering.drafts import draw_layout
 from p2o_train.rendering.layout import Standing, Viewpoint, footprints_overlap
@@ -25,6 +28,12 @@ def contains(standing: Standing, points: np.ndarray) -> np.ndarray:
     cos, sin = np.cos(standing.yaw), np.sin(standing.yaw)
     local = local @ np.array([[cos, sin], [-sin, cos]])
     return np.asarray((np.abs(local) <= standing.extent[[0, 2]] / 2).all(-1))
+
+
+def _carried(thing: Standing, table: Standing) -> bool:
+    return bool(
+        contains(table, thing.corners()).all() and thing.y == pytest.approx(table.extent[1])
+    )
 
 
 @given(x=PLACES, z=PLACES, yaw=ANGLES, other=ANGLES)
@@ -76,8 +85,9 @@ def test_layouts_never_let_things_stand_in_each_other(stock: Stock) -> None:
     seen = set()
     for seed in range(60):
         layout = draw_layout(np.random.default_rng(seed), stock.catalog).layout
-        things = [*layout.objects, *layout.clutter]
-        pairs = [(a, b) for i, a in enumerate(things) for b in things[:i]]
+        # Parts of one thing of the clutter may lie on each other, as books do.
+        things = layout.objects
+        pairs = [(a, b) for i, a in enumerate(things) for b in (*things[:i], *layout.clutter)]
         assert not any(footprints_overlap(a, b) for a, b in pairs)
         seen |= {len(layout.objects)}
     assert {1, 2, 3, 4} <= seen
@@ -85,25 +95,41 @@ def test_layouts_never_let_things_stand_in_each_other(stock: Stock) -> None:
 
 def test_vessels_on_a_table_are_carried_by_its_top(tables_and_mugs: ShapeDB) -> None:
     catalog = Catalog(tables_and_mugs, "train", None, 1000)
-    raised = 0
-    for seed in range(30):
+    raised, laid = 0, 0
+    for seed in range(60):
         layout = draw_layout(np.random.default_rng(seed), catalog, on_tables=1.0).layout
+        tables = [o for o in layout.objects if catalog.class_of(o.asset) == "table"]
         vessels = [thing for thing in layout.objects if thing.y > 0]
         raised += len(vessels)
+        laid += sum(_carried(thing, table) for thing in layout.clutter for table in tables)
         for thing in vessels:
-            table = layout.objects[0]
-            assert catalog.class_of(table.asset) == "table"
-            assert thing.y == pytest.approx(table.extent[1])
+            assert any(_carried(thing, table) for table in tables)
             assert thing.box().corners()[:, 1].min() == pytest.approx(thing.y)
-            assert contains(table, thing.corners()).all()
         pairs = [(a, b) for i, a in enumerate(vessels) for b in vessels[:i]]
         assert not any(footprints_overlap(a, b) for a, b in pairs)
     assert raised > 10
+    assert laid > 40
     assert all(
         thing.y == 0
         for seed in range(20)
         for thing in draw_layout(np.random.default_rng(seed), catalog).layout.objects
     )
+
+
+@pytest.mark.parametrize("kind", ["floor", "tabletop", "desk"])
+def test_clutter_stays_inside_the_hull_that_found_a_place(kind: str) -> None:
+    clutter, compounds = Clutter(None), 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        thing = clutter.draw(rng, kind)
+        place = replace(thing.hull, yaw=0.7, x=0.3, y=0.5, z=-2.0)
+        parts = thing.at(place)
+        compounds += len(parts) > 1
+        for part in parts:
+            low, high = part.box().corners()[:, 1].min(), part.box().corners()[:, 1].max()
+            assert contains(replace(place, extent=place.extent + 1e-9), part.corners()).all()
+            assert 0.5 - 1e-9 <= low < high <= 0.5 + place.extent[1] + 1e-9
+    assert compounds > 10
 
 
 def test_only_the_flat_part_of_a_top_carries(solids: ShapeDB) -> None:

@@ -124,7 +124,6 @@ def test_misuse_is_one_line_and_code_2(tmp_path: Path) -> None:
         (["--train", "-1"], "--train must be at least 0, got -1"),
         (["--assets", str(tmp_path / "none")], "no such folder"),
         (["--shard", "2/2"], "--shard must be I/N with I from 0 to N - 1"),
-        (["--on-tables", "0.5", "--protocol", "pairs"], "--on-tables has no place in"),
     ):
         done = subprocess.run(
             [sys.executable, SCRIPT, "--out", str(tmp_path / "x"), *words],

@@ -42,8 +42,9 @@ class MakeConfig:
     assets: Path | None = None
     """Folder with hdri/*.exr, textures/, photos/pexels/ and cad/ for more variety; without it,
     patterns and environment maps that the project carries."""
-    on_tables: float = 0.0
-    """Share of the floor scenes with vessels on a table, whose boxes then lie above the floor."""
+    on_tables: float = 0.6
+    """--protocol mixed: share of the tables on a floor that carry something: things of no class,
+    and vessels, whose boxes then lie above the floor."""
     masks: bool = False
     """Also store which object each pixel shows; `check_labels.py` then proves the labels."""
     depth: bool = False
@@ -79,8 +80,6 @@ class MakeConfig:
             raise InputError(f"--sheet-samples must be at least 1, got {self.sheet_samples}")
         if not 0 <= self.on_tables <= 1:
             raise InputError(f"--on-tables must be in 0..1, got {self.on_tables}")
-        if self.on_tables and self.protocol != "mixed":
-            raise InputError(f"--on-tables has no place in --protocol {self.protocol}")
         if self.part.count > 1 and self.contact_sheet is not None:
             raise InputError("--contact-sheet needs the whole dataset: leave it out with --shard")
 

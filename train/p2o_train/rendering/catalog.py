@@ -1,4 +1,4 @@
-"""What can stand in a scene: the models of one split, and clutter that belongs to no class."""
+"""What can stand in a scene: the models of one split, and clutter."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -6,38 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from p2o_shapedb.canonical import Canonical, canonicalise
 from p2o_shapedb.database import ShapeDB
-from p2o_shapedb.meshes import clean, find_cad, load_mesh
+from p2o_train.rendering.clutter import Clutter, read_cad
 from p2o_train.rendering.layout import Standing, jittered_extent
 from p2o_train.rendering.meshes import RenderMesh, prepare_mesh, primitive
 from points2objects.errors import InputError
 
 FURNITURE_SIZE_M = 0.4
 """Models longer than this stand on floors, smaller ones on table tops."""
-
-# Cups and vases look like mugs and bottles, benches like sofas: unlabelled, they would confuse.
-_CAD_CLUTTER = {
-    "floor": ("lamp", "cabinet", "display", "loudspeaker"),
-    "tabletop": ("telephone", "display", "car", "loudspeaker", "cabinet"),
-}
-_PRIMITIVES = {
-    # kind, smallest and largest sides in metres
-    "floor": (
-        ("box", (0.2, 0.15, 0.2), (1.0, 1.6, 0.6)),
-        ("cylinder", (0.25, 0.2, 0.25), (0.4, 0.5, 0.4)),
-        ("box", (0.05, 1.0, 0.05), (0.15, 1.9, 0.15)),
-        ("ball", (0.2, 0.2, 0.2), (0.5, 0.5, 0.5)),
-    ),
-    "tabletop": (
-        ("box", (0.1, 0.01, 0.08), (0.3, 0.06, 0.22)),
-        ("box", (0.05, 0.05, 0.05), (0.25, 0.3, 0.2)),
-        ("ball", (0.05, 0.05, 0.05), (0.1, 0.1, 0.1)),
-        ("box", (0.1, 0.002, 0.01), (0.25, 0.012, 0.03)),
-        ("cylinder", (0.15, 0.005, 0.15), (0.28, 0.012, 0.28)),
-        ("cone", (0.06, 0.05, 0.06), (0.15, 0.2, 0.15)),
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -49,14 +25,14 @@ class CatalogModel:
 
 
 class Catalog:
-    """Draws models and clutter, and keeps their meshes."""
+    """Draws models and keeps their meshes and those of the clutter."""
 
     def __init__(
         self, shapedb: ShapeDB, split: str, assets: Path | None, max_triangles: int
     ) -> None:
         self._db = shapedb
         self._max_triangles = max_triangles
-        self._cad = _cad_clutter(assets)
+        self.clutter = Clutter(assets)
         self._groups: dict[str, dict[str, list[int]]] = {"floor": {}, "tabletop": {}}
         for index, model in enumerate(shapedb.models):
             if model.split == split:
@@ -105,25 +81,6 @@ class Catalog:
         extent = jittered_extent(rng, entry.extent_m, entry.symmetry in (0, 4))
         return CatalogModel(index, Standing(f"model:{index}", extent))
 
-    def draw_clutter(self, rng: np.random.Generator, kind: str) -> Standing:
-        """Draw something of no class: CAD when there is any, else a simple solid."""
-        cad = self._cad.get(kind, [])
-        if cad and rng.random() < 0.6:
-            paths = cad[int(rng.integers(len(cad)))]
-            path = paths[int(rng.integers(len(paths)))]
-            natural = _read_cad(path).extent_m
-            if kind == "tabletop" and natural.max() > 0.35:
-                natural = natural * (rng.uniform(0.12, 0.35) / natural.max())
-            return Standing(f"cad:{path}", jittered_extent(rng, natural, round_shape=False))
-        shapes = _PRIMITIVES[kind]
-        name, low, high = shapes[int(rng.integers(len(shapes)))]
-        extent = rng.uniform(low, high)
-        if name != "box":
-            extent[2] = extent[0]
-        if name == "ball":
-            extent[1] = extent[0]
-        return Standing(name, extent)
-
     def class_of(self, asset: str) -> str:
         """Return the class of a model's key."""
         return self._db.models[int(asset.split(":")[1])].class_name
@@ -142,26 +99,6 @@ class Catalog:
             extent = np.asarray(self._db.models[int(rest)].extent_m)
             return prepare_mesh(self._db.mesh(int(rest)), extent, self._max_triangles)
         if kind == "cad":
-            cad = _read_cad(rest)
+            cad = read_cad(rest)
             return prepare_mesh(cad.mesh, np.asarray(cad.extent_m), self._max_triangles)
         return primitive(kind)
-
-
-def _cad_clutter(assets: Path | None) -> dict[str, list[list[str]]]:
-    """List the CAD files of each kind of clutter by class, as text paths."""
-    root = assets / "cad" if assets else None
-    if root is None or not root.is_dir():
-        return {}
-    files: dict[str, list[str]] = {}
-    for name in sorted({name for names in _CAD_CLUTTER.values() for name in names}):
-        if (root / name).is_dir():
-            files[name] = [str(file.path) for file in find_cad(root, (name,))]
-    return {
-        kind: [files[name] for name in names if name in files]
-        for kind, names in _CAD_CLUTTER.items()
-    }
-
-
-@lru_cache(maxsize=256)
-def _read_cad(path: str) -> Canonical:
-    return canonicalise(clean(load_mesh(Path(path)), Path(path).name), turn_deg=0.0)

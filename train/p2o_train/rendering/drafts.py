@@ -33,36 +33,38 @@ def draw_layout(rng: np.random.Generator, catalog: Catalog, on_tables: float = 0
     Args:
         rng: Source of randomness.
         catalog: What there is.
-        on_tables: Share of the floor scenes in which vessels stand on a table.
+        on_tables: Share of the tables on floors that carry something.
     """
     kind = str(rng.choice(catalog.kinds))
     if len(catalog.kinds) > 1 and rng.random() < MIXED_CHANCE:
         kind = "mixed"
-    laid = kind == "floor" and "tabletop" in catalog.kinds and rng.random() < on_tables
     room_yaw = float(rng.uniform(-np.pi, np.pi))
     count = 1 + int(rng.choice(len(OBJECT_COUNT_CHANCES), p=OBJECT_COUNT_CHANCES))
     while True:
         viewpoint, target = draw_viewpoint(rng, kind)
         arranger = Arranger(rng, viewpoint, target, room_yaw)
-        placed = _place_models(rng, arranger, catalog, kind, count, "table" if laid else None)
+        placed = _place_models(rng, arranger, catalog, kind, count)
         if placed:
             break
-    if laid:
-        placed = (placed + _laid_on_tables(rng, arranger, catalog, placed))[:MOST_OBJECTS]
     clutter = _place_clutter(rng, arranger, catalog, kind)
+    if kind == "floor":
+        for table in [o.standing for o in placed if catalog.class_of(o.standing.asset) == "table"]:
+            if rng.random() < on_tables:
+                vessels, things = _laid(rng, arranger, catalog, table)
+                placed = (placed + vessels)[:MOST_OBJECTS]
+                clutter += things
     objects = tuple(thing.standing for thing in placed)
     layout = Layout(kind, viewpoint, objects, clutter, room_yaw)
     return Draft(layout, tuple(thing.index for thing in placed))
 
 
 def _place_models(
-    rng: np.random.Generator, arranger: Arranger, catalog: Catalog, kind: str, count: int,
-    first: str | None,
-) -> list[CatalogModel]:  # fmt: skip
-    """Place models one after the other; the first is of a class, if one is given."""
+    rng: np.random.Generator, arranger: Arranger, catalog: Catalog, kind: str, count: int
+) -> list[CatalogModel]:
+    """Place models one after the other."""
     placed: list[CatalogModel] = []
-    for number in range(count):
-        drawn = catalog.draw_model(rng, kind, first if number == 0 else None)
+    for _ in range(count):
+        drawn = catalog.draw_model(rng, kind)
         standing = _place_model(rng, arranger, catalog, drawn, placed)
         if standing is not None:
             placed.append(CatalogModel(drawn.index, standing))
@@ -80,30 +82,36 @@ def _place_model(
     return arranger.place(drawn.standing, margin, aligned=0.4)
 
 
-def _laid_on_tables(
-    rng: np.random.Generator, arranger: Arranger, catalog: Catalog, placed: list[CatalogModel]
-) -> list[CatalogModel]:
-    """Stand one to three vessels on the first table among what was placed."""
-    tables = [o.standing for o in placed if catalog.class_of(o.standing.asset) == "table"]
-    if not tables:
-        return []
-    mesh, laid = catalog.mesh(tables[0].asset), list[CatalogModel]()
-    for _ in range(int(rng.integers(1, 4))):
-        drawn = catalog.draw_model(rng, "tabletop")
-        others = [model.standing for model in laid]
-        standing = stand_on(rng, tables[0], mesh, drawn.standing, others)
+def _laid(
+    rng: np.random.Generator, arranger: Arranger, catalog: Catalog, table: Standing
+) -> tuple[list[CatalogModel], tuple[Standing, ...]]:
+    """Lay a table with up to two vessels and up to six things of no class."""
+    mesh, taken = catalog.mesh(table.asset), list[Standing]()
+    vessels, things = list[CatalogModel](), list[Standing]()
+    for _ in range(int(rng.choice(7, p=[0.08, 0.14, 0.2, 0.2, 0.16, 0.12, 0.1]))):
+        drawn = catalog.clutter.draw(rng, "desk")
+        place = stand_on(rng, table, mesh, drawn.hull, taken, aligned=0.7)
+        if place is not None:
+            taken.append(place)
+            things += drawn.at(place)
+    wanted = int(rng.choice(3, p=[0.5, 0.3, 0.2])) if "tabletop" in catalog.kinds else 0
+    for _ in range(wanted):
+        model = catalog.draw_model(rng, "tabletop")
+        standing = stand_on(rng, table, mesh, model.standing, taken)
         if standing is not None and arranger.sees(standing):
-            laid.append(CatalogModel(drawn.index, standing))
-    return laid
+            taken.append(standing)
+            vessels.append(CatalogModel(model.index, standing))
+    return vessels, tuple(things)
 
 
 def _place_clutter(
     rng: np.random.Generator, arranger: Arranger, catalog: Catalog, kind: str
 ) -> tuple[Standing, ...]:
-    clutter = []
+    clutter: tuple[Standing, ...] = ()
     small = kind if kind != "mixed" else str(rng.choice(["floor", "tabletop"]))
     for _ in range(int(rng.choice(4, p=[0.4, 0.3, 0.2, 0.1]))):
-        placed = arranger.place(catalog.draw_clutter(rng, small), margin=-0.15, aligned=0.5)
-        if placed is not None:
-            clutter.append(placed)
-    return tuple(clutter)
+        drawn = catalog.clutter.draw(rng, small)
+        place = arranger.place(drawn.hull, margin=-0.15, aligned=0.5)
+        if place is not None:
+            clutter += drawn.at(place)
+    return clutter

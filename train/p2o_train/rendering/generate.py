@@ -23,6 +23,9 @@ from points2objects.geometry import Box9DoF, IntArray
 LEAST_VISIBLE = 0.15
 """Objects of which less is visible carry no label."""
 
+LEAST_PIXELS = 40
+"""Nor do objects that cover fewer pixels of a picture of 256 x 256: a mug across the room."""
+
 _SPLIT_SEEDS = {"train": 0, "val": 1}
 _ATTEMPTS = 50
 
@@ -121,6 +124,8 @@ def labelled_objects(scene: RenderScene, picture: Picture) -> IntArray:
     centers = scene.camera.project(places)
     inside = (centers[:, :2] > 0) & (centers[:, :2] < [scene.camera.width, scene.camera.height])
     keep = inside.all(1) & (centers[:, 2] > 0) & (picture.visible_fraction >= LEAST_VISIBLE)
+    shown = np.bincount(picture.owner[picture.owner >= 0], minlength=len(places))
+    keep &= shown >= LEAST_PIXELS * picture.owner.size / 256**2
     return np.flatnonzero(keep)
 
 

@@ -108,6 +108,19 @@ class Layout:
         )  # fmt: skip
 
 
+def set_on(base: Standing, thing: Standing, place: FloatArray) -> Standing:
+    """Return a thing at a place (x, y, z) in the axes of something that stands, turned with it.
+
+    The place's origin is the middle of the base of what stands; the thing's yaw is relative to it.
+    """
+    x, y, z = (float(value) for value in place)
+    cos, sin = math.cos(base.yaw), math.sin(base.yaw)
+    return replace(
+        thing, yaw=base.yaw + thing.yaw, y=base.y + y,
+        x=base.x + cos * x + sin * z, z=base.z + cos * z - sin * x,
+    )  # fmt: skip
+
+
 def footprints_overlap(a: Standing, b: Standing, gap: float = 0.0) -> bool:
     """Tell whether two footprints come closer than `gap` along every separating axis."""
     ax, az, bx, bz = (float(side) / 2 + gap / 2 for side in (*a.extent[[0, 2]], *b.extent[[0, 2]]))

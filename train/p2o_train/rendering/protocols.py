@@ -25,11 +25,11 @@ class SceneOptions:
 
     Attributes:
         protocol: "mixed" for training on anything, "pairs" or "triplets" to compare by.
-        on_tables: Share of the mixed protocol's floor scenes with vessels on a table.
+        on_tables: Share of the mixed protocol's tables that carry something.
     """
 
     protocol: Protocol = "mixed"
-    on_tables: float = 0.0
+    on_tables: float = 0.6
 
 
 def draw_scene(rng: np.random.Generator, catalog: Catalog, options: SceneOptions) -> Draft:

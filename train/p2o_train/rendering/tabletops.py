@@ -1,4 +1,4 @@
-"""Vessels on a table: where its top is flat enough to stand on."""
+"""Things on a table: where its top is flat enough to stand on."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from p2o_train.data.sample import BoolArray
-from p2o_train.rendering.layout import Standing, footprints_overlap
+from p2o_train.rendering.layout import Standing, footprints_overlap, set_on
 from p2o_train.rendering.meshes import RenderMesh
 
 GRID = 48
@@ -30,25 +30,29 @@ def flat_top(mesh: RenderMesh) -> BoolArray:
 
 def stand_on(
     rng: np.random.Generator, table: Standing, mesh: RenderMesh, thing: Standing,
-    others: Sequence[Standing],
+    others: Sequence[Standing], aligned: float = 0.0,
 ) -> Standing | None:  # fmt: skip
     """Find a place on a table's top for a thing, clear of others that stand there.
+
+    Args:
+        rng: Source of randomness.
+        table: The table.
+        mesh: Its mesh.
+        thing: What to place; its pose is ignored.
+        others: What stands there already.
+        aligned: Chance that it lines up with the table.
 
     Returns:
         The thing in its place, or None when no place was found.
     """
     top = flat_top(mesh)
     width, height, depth = table.extent
-    cos, sin = math.cos(table.yaw), math.sin(table.yaw)
     for _ in range(_ATTEMPTS):
         x, z = rng.uniform(-0.45, 0.45, 2) * [width, depth]
-        proposal = replace(
-            thing,
-            yaw=float(rng.uniform(-np.pi, np.pi)),
-            x=table.x + cos * x + sin * z,
-            y=table.y + float(height),
-            z=table.z + cos * z - sin * x,
-        )
+        yaw = float(rng.uniform(-np.pi, np.pi))
+        if rng.random() < aligned:
+            yaw = float(rng.integers(4) * np.pi / 2 + rng.normal(0, 0.08))
+        proposal = set_on(table, replace(thing, yaw=yaw), np.array([x, height, z]))
         clear = not any(footprints_overlap(proposal, other, 0.01) for other in others)
         if clear and _supported(top, table, proposal):
             return proposal
