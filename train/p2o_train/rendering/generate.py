@@ -108,6 +108,11 @@ class SampleGenerator:
             "check the sizes of the models in the shape database"
         )
 
+    @property
+    def driver(self) -> str:
+        """What OpenGL runs on: a GPU's name, or a software rasteriser's."""
+        return self._renderer.driver
+
     def close(self) -> None:
         """Free the renderer."""
         self._renderer.release()

@@ -64,6 +64,11 @@ class PathTracer:
         self._layers = layers
         self._rasteriser = Renderer(config.rasteriser, layers)
 
+    @property
+    def driver(self) -> str:
+        """What the rasteriser that labels runs on."""
+        return self._rasteriser.driver
+
     def render(self, scene: RenderScene) -> Picture:
         """Draw a scene."""
         picture = self._rasteriser.render(scene)
