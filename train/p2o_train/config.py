@@ -166,7 +166,7 @@ HEADS = ("heatmap", "rotation", "translation", "scale", "gravity", "exemplar")
 
 FREE = (
     *("dataset", "shapedb", "out", "device", "precision", "threads", "workers", "save_minutes"),
-    *("pictures", "overwrite", "verbose"),
+    *("pictures", "overwrite", "verbose", "features"),
 )
 """Options that may change while a run goes on: where files lie, and how the machine is used."""
 
@@ -189,6 +189,11 @@ class TrainConfig:
     fresh_heads: tuple[str, ...] = ()
     """Heads that --init leaves alone, as in a comparison of two losses for the same head: heatmap,
     rotation, translation, scale, gravity, exemplar."""
+    frozen: int | None = None
+    """Only the heads learn, and not the heat-map's, on the features of --init of so many augmented
+    images, which are computed once: minutes where a training takes hours, for comparing losses."""
+    features: Path = Path("runs/features")
+    """Where --frozen keeps features for the next run that asks for the same."""
     epochs: int = 60
     """Passes over the training images."""
     steps: int | None = None
@@ -255,6 +260,7 @@ class TrainConfig:
             raise InputError("--pose direct needs --loss.positive-radius 0")
         if self.loss.points_by_distance and self.rotation != "points":
             raise InputError("--loss.points-by-distance needs --rotation points")
+        self._check_frozen()
         step = self.network.size_step
         if self.input_size < step or self.input_size % step:
             raise InputError(f"--input-size must be a multiple of {step}, got {self.input_size}")
@@ -263,6 +269,15 @@ class TrainConfig:
             raise InputError(
                 f"--fresh-heads must be of {', '.join(HEADS)}, got {', '.join(sorted(unknown))}"
             )
+
+    def _check_frozen(self) -> None:
+        if self.frozen is None:
+            return
+        _at_least("--frozen", self.frozen, self.batch)
+        if self.init is None:
+            raise InputError("--frozen needs --init: it says whose features the heads learn on")
+        if "heatmap" in self.fresh_heads:
+            raise InputError("--frozen leaves the heat-map as it is: it cannot be a fresh head")
 
     def to_json(self) -> str:
         """Serialise; `from_json` reads it back."""
@@ -285,8 +300,9 @@ class TrainConfig:
             values["fresh_heads"] = tuple(values.get("fresh_heads", ()))
             for key in ("mean", "std"):
                 values[key] = tuple(values[key])
-            for key in ("dataset", "shapedb", "out"):
-                values[key] = Path(values[key])
+            for key in ("dataset", "shapedb", "out", "features"):
+                if key in values:
+                    values[key] = Path(values[key])
             values["init"] = Path(values["init"]) if values.get("init") else None
             return cls(
                 network=NetworkConfig(**network),

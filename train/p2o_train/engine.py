@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,11 +20,13 @@ from p2o_train.checkpoint import (
 )
 from p2o_train.config import TrainConfig
 from p2o_train.ema import averaged_copy
+from p2o_train.frozen import FrozenBatch, frozen_batches, load_or_freeze
 from p2o_train.log import RunLog
 from p2o_train.machine import peak_memory_gb, prepare_machine
 from p2o_train.network.build import build_network
 from p2o_train.schedule import Horizon
 from p2o_train.step import Learner, make_optimizer
+from p2o_train.targets import Targets
 from p2o_train.team import Team, joined, share_norms
 from p2o_train.validation import validate
 from points2objects.errors import InputError
@@ -86,7 +89,7 @@ def train(config: TrainConfig, data: TrainingData) -> TrainResult:
         _check_shares(config, data, team)
         spec = make_spec(config, data)
         state = _begin(config, data, spec, device, team)
-        epoch_steps = steps_per_epoch(data, config.batch)
+        epoch_steps = _epoch_steps(config, data)
         horizon = Horizon.of(config, epoch_steps)
         logging_run = RunLog(config.out, state.step, horizon.steps) if team.leads else None
         with logging_run or contextlib.nullcontext():
@@ -102,7 +105,13 @@ def train(config: TrainConfig, data: TrainingData) -> TrainResult:
     )
 
 
+def _epoch_steps(config: TrainConfig, data: TrainingData) -> int:
+    return config.frozen // config.batch if config.frozen else steps_per_epoch(data, config.batch)
+
+
 def _check_shares(config: TrainConfig, data: TrainingData, team: Team) -> None:
+    if config.frozen and team.size > 1:
+        raise InputError("--frozen trains in one process; start it without torchrun")
     if config.batch % team.size or (team.size > 1 and len(data.train) < config.batch):
         raise InputError(
             f"--batch must be a multiple of the {team.size} processes and at most the "
@@ -133,7 +142,7 @@ def _begin(
     if team.leaders(float(resumed)) and not team.leads:
         load_state(config.out, state)
     if team.leads:
-        horizon = Horizon.of(config, steps_per_epoch(data, config.batch))
+        horizon = Horizon.of(config, _epoch_steps(config, data))
         log.info("%s: step %d of %s", config.out, state.step, horizon.steps or "as many as fit")
     return state
 
@@ -173,9 +182,9 @@ def _loop(
     sdf = torch.from_numpy(data.shapedb.sdf).to(run.device, torch.float32)
     learner = Learner(config, spec, run.team, sdf)
     epoch_start = (state.step, state.elapsed_s)
+    batches = _batches(config, BatchDataset(data, spec, config, run.team), state)
     saved_at = clock = time.monotonic()
-    dataset = BatchDataset(data, spec, config, run.team)
-    for batch in batches_from(dataset, state.step, config.workers):
+    for batch in batches:
         progress = run.horizon.progress(state.step, state.elapsed_s)
         values = learner.step(state, batch.to(run.device), progress)
         now = time.monotonic()
@@ -201,6 +210,15 @@ def _loop(
             return
 
 
+def _batches(
+    config: TrainConfig, dataset: BatchDataset, state: TrainingState
+) -> Iterator[Targets] | Iterator[FrozenBatch]:
+    """Yield the batches from the state's step on, without end."""
+    if config.frozen is None:
+        return batches_from(dataset, state.step, config.workers)
+    return frozen_batches(load_or_freeze(config, dataset, state.network), config.seed, state.step)
+
+
 def _report_epoch(
     config: TrainConfig, state: TrainingState, run: Run, start: tuple[int, float]
 ) -> None:
@@ -221,4 +239,6 @@ def _fresh_state(
     network = build_network(config.network, spec).to(device)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     share_norms(network, team)
+    if config.frozen is not None:
+        network.freeze_body()
     return TrainingState(network, averaged_copy(network), make_optimizer(network, config.optim))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from p2o_train.checkpoint import TrainingState
 from p2o_train.config import OptimConfig, TrainConfig
 from p2o_train.ema import update_average
+from p2o_train.frozen import FrozenBatch
 from p2o_train.machine import autocast
 from p2o_train.network.build import PointsNetwork, normalise
 from p2o_train.schedule import lr_factor
@@ -35,7 +36,9 @@ class Learner:
     team: Team
     exemplar_sdf: Tensor
 
-    def step(self, state: TrainingState, batch: Targets, progress: float) -> dict[str, float]:
+    def step(
+        self, state: TrainingState, batch: Targets | FrozenBatch, progress: float
+    ) -> dict[str, float]:
         """Learn from this process' share of a batch, and return the numbers to log.
 
         Args:
@@ -66,20 +69,26 @@ class Learner:
         seconds = time.monotonic() - started
         return {**numbers, "gradient": norm, "lr": optim.lr * factor, "s": seconds}
 
-    def _terms(self, network: PointsNetwork, batch: Targets, progress: float) -> LossTerms:
+    def _terms(
+        self, network: PointsNetwork, batch: Targets | FrozenBatch, progress: float
+    ) -> LossTerms:
         """Return the terms whose mean over the team is that of the whole batch."""
         loss = self.config.loss
         collide = progress >= loss.collision_from and loss.collision > 0
-        with autocast(self.config, batch.images.device):
-            outputs = network.forward_at(normalise(batch.images, self.spec), batch.cells)
+        targets = batch.targets if isinstance(batch, FrozenBatch) else batch
+        with autocast(self.config, targets.images.device):
+            if isinstance(batch, FrozenBatch):
+                outputs = batch.outputs(network.heads)
+            else:
+                outputs = network.forward_at(normalise(batch.images, self.spec), batch.cells)
         outputs = {name: value.float() for name, value in outputs.items()}
         sdf = self.exemplar_sdf if collide else None
-        terms = loss_terms(outputs, batch, sdf, self.spec, self.config)
+        terms = loss_terms(outputs, targets, sdf, self.spec, self.config)
         if self.team.size == 1:
             return terms
         # Each process divided by its own counts; the whole batch's are what counts.
-        own = batch.counts.clamp(min=1)
-        mean = self.team.mean(batch.counts).clamp(min=1 / self.team.size)
+        own = targets.counts.clamp(min=1)
+        mean = self.team.mean(targets.counts).clamp(min=1 / self.team.size)
         centers, objects = (own / mean).tolist()
         return terms.scaled(key=centers, others=objects)
 

@@ -5,17 +5,24 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from p2o_shapedb.database import ShapeDB
+from p2o_train.checkpoint import load_network
 from p2o_train.config import TrainConfig
 from p2o_train.data.making import MakeConfig, make_dataset
-from p2o_train.experiments.options import OneDataset, PairsAndTriplets, parse_experiment
+from p2o_train.experiments.options import (
+    Experiment,
+    OneDataset,
+    PairsAndTriplets,
+    parse_experiment,
+)
 from p2o_train.experiments.running import run_table, training_words
 from p2o_train.experiments.tables import TABLES, Column, Row, Table
 from p2o_train.experiments.writing import FilledRow, look_up, to_markdown
@@ -92,6 +99,34 @@ def test_table_5_end_to_end_and_again_without_doing_anything_twice(
     with pytest.raises(InputError, match="--arms must be of triplets, pairs, got fours"):
         run_table(5, options(shapedb, dataset, out, "--arms", "fours"))
     _check_figures_of_all_tables(out / "triplets-on-pairs.json")
+
+
+def test_heads_alone_learn_in_all_arms_and_are_measured_elsewhere(
+    shapedb: Path, dataset: Path, tmp_path: Path
+) -> None:
+    other = shapedb.with_name("other")
+    make_dataset(MakeConfig(shapedb=shapedb, out=other, train=0, val=3, quality="fast", workers=1))
+    run_table(5, options(shapedb, dataset, tmp_path / "first", "--arms", "pairs"))
+    start = tmp_path / "first" / "pairs"
+    given = options(
+        *(shapedb, dataset, tmp_path / "frozen", "--init", str(start)),
+        *("--frozen", "2", "--features", str(tmp_path / "features")),
+    )
+    known = {field.name: getattr(given, field.name) for field in fields(Experiment)}
+    run_table(2, OneDataset(**known, dataset=dataset, test=other))
+    # All four arms took their features from one file.
+    assert len(list((tmp_path / "features").iterdir())) == 1
+    table = json.loads((tmp_path / "frozen" / "table.json").read_text())
+    assert [(row["images"], row["voxel_size"]) for row in table["rows"]] == 4 * [(3, None)]
+    assert table["frozen"] == 2
+    assert "only heads learned, on its features of 2 augmented images" in (
+        tmp_path / "frozen" / "table.md"
+    ).read_text("utf-8")
+    before, after = (load_network(run).network.state_dict() for run in (start, given.out / "svd"))
+    assert torch.equal(before["body.stem.0.weight"], after["body.stem.0.weight"])
+    assert not torch.equal(*(net["heads.heads.rotation.out.weight"] for net in (before, after)))
+    with pytest.raises(InputError, match="--frozen needs --init"):
+        OneDataset(frozen=2)
 
 
 def _check_figures_of_all_tables(path: Path) -> None:

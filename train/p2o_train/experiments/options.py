@@ -29,6 +29,11 @@ class Experiment(ABC):
     number of steps over the same batches."""
     init: Path | None = None
     """Run that all arms start from; the heads that the table is about start anew."""
+    frozen: int | None = None
+    """Only the heads learn, and not the heat-map's, on the features of --init of so many augmented
+    images, computed once and shared by all arms and tables: minutes an arm on one core."""
+    features: Path = Path("experiments/features")
+    """Where --frozen keeps them."""
     input_size: int = 256
     """Side of the network's input, px: 128 trains four times as fast."""
     batch: int = 16
@@ -58,6 +63,8 @@ class Experiment(ABC):
             raise InputError("--steps and --minutes exclude each other; give one")
         if (self.steps is not None and self.steps < 1) or (self.minutes or 1) <= 0:
             raise InputError("--steps and --minutes must be positive")
+        if self.frozen is not None and self.init is None:
+            raise InputError("--frozen needs --init: it says whose features the heads learn on")
         if self.limit is not None and self.limit < 1:
             raise InputError(f"--limit must be at least 1, got {self.limit}")
         if self.score is not None and not 0 <= self.score < 1:
@@ -68,6 +75,10 @@ class Experiment(ABC):
     @abstractmethod
     def datasets(self) -> dict[str, Path]:
         """Return the data sets by name."""
+
+    def measured_on(self, name: str) -> Path:
+        """Return the data set whose validation images stand for that of a name."""
+        return self.datasets()[name]
 
     def trained(self) -> Path | None:
         """Return a model to measure instead of training one."""
@@ -84,10 +95,17 @@ class OneDataset(Experiment):
 
     dataset: Path = Path("dataset")
     """Folder from train/make_dataset.py."""
+    test: Path | None = None
+    """Data set of the same shape database whose validation images count, as of the triplets
+    protocol; --dataset by default."""
 
     def datasets(self) -> dict[str, Path]:
         """Return the data set."""
         return {"dataset": self.dataset}
+
+    def measured_on(self, name: str) -> Path:
+        """Return the data set to measure on."""
+        return self.test or super().measured_on(name)
 
 
 @dataclass(frozen=True)

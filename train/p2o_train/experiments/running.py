@@ -82,6 +82,7 @@ def run_table(number: int, options: Experiment) -> None:
         "machine": describe_machine(),
         "minutes_of_this_call": (time.monotonic() - started) / 60,
         "init": None if options.init is None else str(options.init),
+        "frozen": options.frozen,
         "shapedb_digest": shapedb.digest,
     }
     write_table(table, rows, facts, options.out)
@@ -104,6 +105,8 @@ def training_words(
         words += ["--init", options.init]
         if table.fresh_heads:
             words += ["--fresh-heads", *table.fresh_heads]
+    if options.frozen is not None:
+        words += ["--frozen", options.frozen, "--features", options.features]
     return (*map(str, words), *table.common, *arm.words, *options.training)
 
 
@@ -163,13 +166,14 @@ def _train(arm: Arm, table: Table, options: Experiment, steps: int | None) -> Tr
 def _measure(row: Row, trained: Trained, options: Experiment, shapedb: ShapeDB) -> dict[str, Any]:
     """Score an arm on a row's data set, or return what an earlier call found."""
     path = options.out / f"{row.arm}-on-{row.data}.json"
-    dataset = RenderedDataset(options.datasets()[row.data], "val", shapedb)
+    dataset = RenderedDataset(options.measured_on(row.data), "val", shapedb)
     samples = FirstSamples(dataset, options.limit or len(dataset))
     key = {
         "weights": _digest(trained.model),
         "data": dataset.digest,
         "images": len(samples),
-        "voxel_size": options.voxel_size,
+        # Grids take most of the time: a table that shows nothing of them goes without.
+        "voxel_size": options.voxel_size if row.on_voxels else None,
         "score": options.score,
     }
     if path.is_file() and not options.overwrite:
@@ -180,7 +184,8 @@ def _measure(row: Row, trained: Trained, options: Experiment, shapedb: ShapeDB) 
     model = load_predictor(trained.model)
     score = model.spec.score_threshold if options.score is None else options.score
     spec = replace(model.spec, score_threshold=score)
-    meter = VoxelMeter(shapedb, Solids(shapedb, options.solids_folder()), options.voxel_size)
+    solids = Solids(shapedb, options.solids_folder())
+    meter = VoxelMeter(shapedb, solids, options.voxel_size) if row.on_voxels else None
     report = evaluate(model.predict, spec, samples, shapedb, progress=True, voxels=meter)
     minutes = (time.monotonic() - started) / 60
     values = {"key": key, "minutes": minutes, "report": report.to_dict()}

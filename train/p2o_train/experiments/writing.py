@@ -93,7 +93,11 @@ def to_markdown(table: Table, rows: Sequence[FilledRow], facts: Mapping[str, obj
 
 
 def _start(facts: Mapping[str, object]) -> str:
-    return f"the weights of {facts['init']}" if facts["init"] else "ImageNet weights or scratch"
+    if not facts["init"]:
+        return "ImageNet weights or scratch"
+    frozen = facts.get("frozen")
+    heads = f"; only heads learned, on its features of {frozen} augmented images" if frozen else ""
+    return f"the weights of {facts['init']}{heads}"
 
 
 def _minutes(value: object) -> str:

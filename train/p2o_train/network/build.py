@@ -19,6 +19,21 @@ class PointsNetwork(nn.Module):
         super().__init__()
         self.body = body
         self.heads = heads
+        self.body_frozen = False
+
+    def freeze_body(self) -> None:
+        """Let only the heads learn, and not the heat-map's: what is detected stays as it is."""
+        self.body_frozen = True
+        self.body.requires_grad_(False)
+        self.heads.heads["heatmap"].requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "PointsNetwork":
+        """Switch the mode, but keep a frozen body as it is when the network is used."""
+        super().train(mode)
+        if self.body_frozen:
+            self.body.eval()
+        return self
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Return name -> (b, c, h / 4, w / 4), in the spec's order.

@@ -93,11 +93,16 @@ class Heads(nn.Module):
 
         The losses read the other heads at few cells, so training spares the rest of their maps.
         """
-        patches = gather_patches(features, cells)
+        outputs = {"heatmap": self.heads["heatmap"](features)}
+        return outputs | self.at_patches(gather_patches(features, cells))
+
+    def at_patches(self, patches: Tensor) -> dict[str, Tensor]:
+        """Return all but the heat-map, (n, c), of the features around n cells, (n, f, 3, 3)."""
         outputs: dict[str, Tensor] = {}
         for name, head in self.heads.items():
             assert isinstance(head, Head)
-            outputs[name] = head(features) if name == "heatmap" else head.at(patches)
+            if name != "heatmap":
+                outputs[name] = head.at(patches)
         return outputs
 
 
