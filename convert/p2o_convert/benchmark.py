@@ -207,7 +207,8 @@ def measure(config: BenchmarkConfig, contest: Contest) -> BenchmarkReport:
     from p2o_convert.fingerprint import versions
     from p2o_convert.inputs import load_matching_database, load_validation
     from p2o_convert.scoring import Candidate, score_candidates
-    from p2o_convert.timing import cpu_name, has_int8_dot, time_predictors
+    from p2o_convert.timing import has_int8_dot, time_predictors
+    from p2o_train.machine import cpu_name
 
     spec = contest.spec
     files = {c.name: c.model for c in contest.contenders if isinstance(c.model, Path)}
@@ -217,7 +218,9 @@ def measure(config: BenchmarkConfig, contest: Contest) -> BenchmarkReport:
     for threads in config.threads if config.repeats else ():
         torch.set_num_threads(threads)
         predictors = {c.name: c.predictor(spec, threads) for c in contest.contenders}
-        for name, timing in time_predictors(predictors, image, threads, config.repeats).items():
+        for name, timing in time_predictors(
+            predictors, image, spec, threads, config.repeats
+        ).items():
             timings[name].append(timing)
     scores: dict[str, dict[str, Any]] = {}
     if config.evaluate:

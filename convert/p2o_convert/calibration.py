@@ -48,11 +48,14 @@ def from_dataset(folder: Path, shapedb: ShapeDB, spec: ModelSpec, count: int) ->
         InputError: No dataset, too few images, or flat ones.
     """
     from p2o_train.data.rendered import RenderedDataset
+    from p2o_train.resized import at_size
 
     dataset = RenderedDataset(folder, "train", shapedb)
     _check_count(len(dataset), f"{folder} (train)")
     chosen = spread(len(dataset), count)
-    named = ((f"{folder} train image {i}", dataset[int(i)].image) for i in chosen)
+    named = (
+        (f"{folder} train image {i}", at_size(dataset[i], spec.input_size).image) for i in chosen
+    )
     return Calibration(_stack(named, spec), f"{len(chosen)} images of the dataset's train split")
 
 

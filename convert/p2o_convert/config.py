@@ -34,6 +34,10 @@ Rounding = Literal["least-squares", "nearest"]
 
 Route = Literal["onnx2tf", "onnx-tf"]
 
+HeadPlace = Literal["dense", "sparse"]
+"""Where the heads of pose and exemplars run: at every cell in the network, or at the peaks only, in
+float, by the runtime."""
+
 
 @dataclass(frozen=True)
 class QuantiseConfig:
@@ -47,6 +51,8 @@ class QuantiseConfig:
     """Round weights so that a layer's output changes least, or each to the nearest step."""
     equalise: bool = True
     """Make the channels of each tensor alike before quantising (cross-layer equalisation)."""
+    heads: HeadPlace = "dense"
+    """Run the heads of pose and exemplars in the network, or in float at the peaks only."""
     float_heads: tuple[str, ...] = ()
     """Outputs whose own layers stay float, such as heatmap."""
     float_layers: tuple[str, ...] = ()
@@ -59,6 +65,11 @@ class QuantiseConfig:
     def __post_init__(self) -> None:
         if not 50 < self.percentile <= 100:
             raise InputError(f"--percentile must be in 50..100, got {self.percentile:g}")
+        if self.heads == "sparse" and set(self.float_heads) - {"heatmap"}:
+            raise InputError(
+                "--float-heads: with --heads sparse only heatmap is left in the network, got "
+                f"{' '.join(self.float_heads)}; the others are float already"
+            )
         if self.qat_steps < 0 or self.qat_lr <= 0:
             raise InputError("--qat-steps must not be negative, and --qat-lr must be positive")
 

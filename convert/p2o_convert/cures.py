@@ -35,8 +35,8 @@ class Cure:
     options: QuantiseConfig
 
 
-PLAIN = QuantiseConfig(rounding="nearest", equalise=False, float_heads=())
-BOTH = QuantiseConfig(rounding="least-squares", equalise=True, float_heads=())
+PLAIN = QuantiseConfig(rounding="nearest", equalise=False, heads="dense")
+BOTH = QuantiseConfig(rounding="least-squares", equalise=True, heads="dense")
 POSE_HEADS = ("rotation", "translation", "scale", "gravity")
 CURES = (
     Cure("plain", "int8", PLAIN),
@@ -50,6 +50,13 @@ CURES = (
     Cure("both-float-exemplar", "int8", replace(BOTH, float_heads=("heatmap", "exemplar"))),
     Cure(
         "both-float-heads", "int8", replace(BOTH, float_heads=("heatmap", "exemplar", *POSE_HEADS))
+    ),
+    Cure("sparse", "int8", replace(PLAIN, heads="sparse")),
+    Cure("both-sparse", "int8", replace(BOTH, heads="sparse")),
+    Cure(
+        "both-sparse-float-heatmap",
+        "int8",
+        replace(BOTH, heads="sparse", float_heads=("heatmap",)),
     ),
     Cure("both-16-bit", "int16x8", BOTH),
     Cure("dynamic", "dynamic", PLAIN),
@@ -182,7 +189,7 @@ def _try_all(config: CuresConfig, scratch: Path) -> tuple[list[Outcome], dict[st
     listed = [Candidate(name, predict) for name, predict in predictors.items()]
     scores = score_candidates(listed, spec, samples, shapedb)
     timings: Mapping[str, Timing] = (
-        time_predictors(predictors, images[0], 1, config.repeats) if config.repeats else {}
+        time_predictors(predictors, images[0], spec, 1, config.repeats) if config.repeats else {}
     )
     outcomes = [
         Outcome(cure, len(files[cure.name]), step, scores[cure.name], timings.get(cure.name))

@@ -10,6 +10,7 @@ import numpy as np
 from p2o_convert.errors import ConversionError
 from p2o_convert.graph import kind_of, pack, read_operators, unpack
 from points2objects.errors import BundleError, InputError
+from points2objects.heads import HEADS_METADATA, graph_outputs, read_heads
 from points2objects.interpreter import INPUT, SIGNATURE
 from points2objects.metadata import SPEC_METADATA, read_metadata
 from points2objects.spec import ModelSpec
@@ -18,15 +19,22 @@ WEIGHT_NAME = re.compile(r"(?P<layer>.+)_(conv|depthwise)_(filter|bias)")
 """What onnx2tf calls the constants of a convolution."""
 
 
-def embed_spec(tflite: bytes, spec: ModelSpec) -> bytes:
-    """Return the model with the spec as its only metadata and every buffer inside the flatbuffer.
+def embed_spec(tflite: bytes, spec: ModelSpec, heads: bytes | None = None) -> bytes:
+    """Return the model with its contract as metadata and every buffer inside the flatbuffer.
 
     Other metadata goes: onnx2tf's lets phones run a float model in half precision, so that its
     numbers would differ from device to device. litert-quantizer appends weights behind the
     flatbuffer, where older readers do not find them.
+
+    Args:
+        tflite: The file's bytes.
+        spec: The model's contract.
+        heads: Weights from `points2objects.heads.heads_to_bytes`, if it has heads of its own;
+            those that the file carries when None.
     """
     from ai_edge_litert import schema_py_generated as schema
 
+    heads = heads or read_metadata(tflite, HEADS_METADATA)
     model = unpack(tflite)
     for buffer in model.buffers:
         if buffer.offset > 1:
@@ -34,13 +42,16 @@ def embed_spec(tflite: bytes, spec: ModelSpec) -> bytes:
             buffer.offset = buffer.size = 0
     for old in model.metadata or []:
         model.buffers[old.buffer].data = None
-    holder: Any = schema.BufferT()
-    holder.data = np.frombuffer(spec.to_json().encode(), np.uint8)
-    entry: Any = schema.MetadataT()
-    entry.name = SPEC_METADATA.encode()
-    entry.buffer = len(model.buffers)
-    model.buffers.append(holder)
-    model.metadata = [entry]
+    model.metadata = []
+    notes = {SPEC_METADATA: spec.to_json().encode()}
+    for name, data in (notes | ({HEADS_METADATA: heads} if heads else {})).items():
+        holder: Any = schema.BufferT()
+        holder.data = np.frombuffer(data, np.uint8)
+        entry: Any = schema.MetadataT()
+        entry.name = name.encode()
+        entry.buffer = len(model.buffers)
+        model.buffers.append(holder)
+        model.metadata.append(entry)
     model.description = f"points2objects {spec.name}".encode()
     return pack(model)
 
@@ -121,10 +132,16 @@ def keep_integer_outputs(tflite: bytes, outputs: Iterable[str]) -> bytes:
         for operator in graph.operators
         if kind_of(model, operator) == "DEQUANTIZE" and int(operator.outputs[0]) in wanted
     }
+    # What a float layer reads as well has to stay float for it.
+    read = {int(i) for operator in graph.operators for i in operator.inputs}
+    for entry in model.signatureDefs[0].outputs:
+        entry.tensorIndex = source.get(int(entry.tensorIndex), int(entry.tensorIndex))
+    # The quantiser may name another tensor here than in the signature, if a float layer reads it.
+    graph.outputs = [int(entry.tensorIndex) for entry in model.signatureDefs[0].outputs]
+    source = {result: integers for result, integers in source.items() if result not in read}
     graph.operators = [o for o in graph.operators if int(o.outputs[0]) not in source]
     kept = [i for i in range(len(graph.tensors)) if i not in source]
     new = {old: position for position, old in enumerate(kept)} | {-1: -1}
-    new |= {result: new[integers] for result, integers in source.items()}
     graph.tensors = [graph.tensors[i] for i in kept]
     for holder in (graph, *graph.operators):
         holder.inputs = [new[int(i)] for i in holder.inputs]
@@ -178,9 +195,10 @@ def check_interface(tflite: bytes, spec: ModelSpec) -> None:
         return {m.name.decode(): tuple(map(int, graph.tensors[m.tensorIndex].shape)) for m in maps}
 
     size, cells = spec.input_size, spec.map_size
+    wanted = graph_outputs(spec, read_heads(tflite, spec))
     want = {
         "inputs": [(INPUT, (1, size, size, 3))],
-        "outputs": [(name, (1, cells, cells, c)) for name, c in spec.outputs.items()],
+        "outputs": [(name, (1, cells, cells, c)) for name, c in wanted.items()],
     }
     for side, expected in want.items():
         have = list(described(getattr(signatures[SIGNATURE], side)).items())

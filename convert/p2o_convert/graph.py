@@ -107,11 +107,9 @@ def read_operators(tflite: bytes) -> tuple[Operator, ...]:
 def private_tensors(tflite: bytes, output: str) -> frozenset[str]:
     """Name what only one output of the model depends on: the activations of that head."""
     operators = read_operators(tflite)
-    reaches: dict[str, set[str]] = {}
-    outputs = {t.name for o in operators for t in o.outputs}
-    outputs -= {t.name for o in operators for t in o.inputs}
-    for name in outputs:
-        reaches[name] = {name}
+    graph = unpack(tflite).subgraphs[0]
+    outputs = [graph.tensors[int(i)].name.decode() for i in graph.outputs]
+    reaches = {name: {name} for name in outputs}
     for operator in reversed(operators):
         led_to = set().union(*(reaches.get(t.name, set()) for t in operator.outputs))
         for tensor in operator.inputs:

@@ -14,6 +14,7 @@ from p2o_convert.onnx_export import export_onnx, load_onnx
 from p2o_convert.quantise import make_format
 from p2o_convert.ranges import measure, ranges
 from p2o_convert.rounding import round_weights
+from p2o_convert.sparse import cut_heads
 from p2o_convert.tflite_export import export_tflite
 from points2objects.geometry import ByteArray
 from points2objects.spec import ModelSpec
@@ -108,7 +109,9 @@ def make_formats(
     spec: ModelSpec,
     options: QuantiseConfig,
 ) -> dict[str, bytes]:
-    """Make every format asked for of the float32 file; name -> file."""
+    """Make every format asked for of the float32 file, without its heads if so; name -> file."""
+    if options.heads == "sparse":
+        float32 = cut_heads(float32, spec)
     chosen = {}
     if set(names) & set(INTEGER_FORMATS):
         measured = measure(float32, images, spec)

@@ -17,6 +17,7 @@ from torch.nn.utils import parametrize
 from tqdm import trange
 
 from p2o_convert.config import QuantiseConfig
+from p2o_convert.sparse import sparse_heads
 from p2o_train.network.build import normalise
 from points2objects.geometry import ByteArray
 from points2objects.spec import ModelSpec
@@ -93,7 +94,8 @@ def fine_tune(
     """
     teacher = copy.deepcopy(network).eval().requires_grad_(False)
     student = copy.deepcopy(network).eval().requires_grad_(True)
-    rounded = round_like_int8(student)
+    left_float = sparse_heads(spec) if options.heads == "sparse" else []
+    rounded = round_like_int8(student, left_float)
     rng = np.random.default_rng(0)
     optimizer = torch.optim.Adam(student.parameters(), lr=options.qat_lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.qat_steps)
@@ -117,13 +119,21 @@ def fine_tune(
     return student.eval().requires_grad_(False)
 
 
-def round_like_int8(network: nn.Module) -> Rounded:
+def round_like_int8(network: nn.Module, left_float: Sequence[str] = ()) -> Rounded:
     """Make a network round its weights and the inputs of its convolutions.
 
     What a convolution reads is what the layer before it wrote, sums and ReLUs included, so their
     inputs cover every activation but the outputs, whose rounding nothing could make up for.
+
+    Args:
+        network: It is changed.
+        left_float: Outputs whose heads are not rounded.
     """
-    layers = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    layers = [
+        module
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Conv2d) and not set(name.split(".")) & set(left_float)
+    ]
     rounders = []
     handles = []
     for layer in layers:

@@ -20,6 +20,8 @@ from p2o_convert.graph import constant_values, kind_of, private_tensors, read_op
 from p2o_convert.quiet import quiet
 from p2o_convert.ranges import TensorRange
 from points2objects.errors import InputError
+from points2objects.heads import HEADS_METADATA, graph_outputs, read_heads
+from points2objects.metadata import read_metadata
 from points2objects.spec import ModelSpec
 
 log = logging.getLogger(__name__)
@@ -69,9 +71,11 @@ def make_format(
         result = tool.quantize(values, enable_progress_report=False, enable_progress_bar=False)
     if result.quantized_model is None:
         raise ConversionError(f"{name}: litert-quantizer returned no model")
-    tflite = embed_spec(bytes(result.quantized_model), spec)
+    heads = read_metadata(float_tflite, HEADS_METADATA)
+    tflite = embed_spec(bytes(result.quantized_model), spec, heads)
     if name == "int8" and options.float_heads:
-        tflite = keep_integer_outputs(tflite, set(spec.outputs) - set(options.float_heads))
+        outputs = graph_outputs(spec, read_heads(float_tflite, spec))
+        tflite = keep_integer_outputs(tflite, set(outputs) - set(options.float_heads))
     check_interface(tflite, spec)
     left = float_tensors(tflite)
     if name == "int8" and left and not (options.float_heads or options.float_layers):

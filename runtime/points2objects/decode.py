@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from points2objects.errors import InputError, check_shape
+from points2objects.errors import InputError
 from points2objects.geometry import FloatArray, IntArray
+from points2objects.heads import read_cells
 from points2objects.spec import ModelSpec
 from points2objects.tensors import OutputMap, OutputMaps
 
@@ -100,14 +101,20 @@ def decode(maps: OutputMaps, spec: ModelSpec, threshold: float | None = None) ->
     for name, channels in spec.outputs.items():
         if name not in maps:
             raise InputError(f"decode: output {name!r} is missing; got {sorted(maps)}")
-        check_shape(f"output {name}", maps[name].values, f"{size} {size} {channels}")
+        if maps[name].shape != (size, size, channels):
+            raise InputError(
+                f"output {name}: expected shape ({size} {size} {channels}), got {maps[name].shape}"
+            )
+    heatmap = maps["heatmap"]
+    if not isinstance(heatmap, OutputMap):
+        raise InputError("decode: the heat-map must be an output of the network")
     threshold = spec.score_threshold if threshold is None else threshold
-    row, column, class_id, score = find_peaks(maps["heatmap"], threshold, spec.max_objects)
+    row, column, class_id, score = find_peaks(heatmap, threshold, spec.max_objects)
     pose = _read_pose(maps, row, column, class_id, spec.vote_radius)
-    logits, gravity = (maps[name].gather(row, column) for name in ("exemplar", "gravity"))
+    own_cell = read_cells(maps, ("exemplar", "gravity"), row, column)
     k = spec.exemplars_per_class
     own = class_id[:, None] * k + np.arange(k)
-    best = np.take_along_axis(logits, own, axis=1).argmax(axis=1)
+    best = np.take_along_axis(own_cell["exemplar"], own, axis=1).argmax(axis=1)
     return Peaks(
         class_id=class_id,
         score=score,
@@ -116,7 +123,7 @@ def decode(maps: OutputMaps, spec: ModelSpec, threshold: float | None = None) ->
         rotation=pose["rotation"],
         translation=pose["translation"],
         scale=pose["scale"],
-        gravity=gravity,
+        gravity=own_cell["gravity"],
         exemplar_id=(class_id * k + best).astype(np.int64),
     )
 
@@ -132,7 +139,7 @@ def _read_pose(
     Returns:
         Name -> (n, channels) for rotation, translation and scale, as if read at the peaks.
     """
-    size = maps["heatmap"].values.shape[0]
+    size = maps["heatmap"].shape[0]
     steps = np.arange(-radius, radius + 1)
     d_row, d_column = (step.reshape(-1) for step in np.meshgrid(steps, steps, indexing="ij"))
     rows, columns = row[:, None] + d_row, column[:, None] + d_column
@@ -145,7 +152,7 @@ def _read_pose(
     # A peak of score 0 has nobody to vote.
     weight[:, len(steps) ** 2 // 2] += 1e-9
     weight /= weight.sum(axis=1, keepdims=True)
-    read = {name: maps[name].gather(rows, columns) for name in ("rotation", "translation", "scale")}
+    read = read_cells(maps, ("rotation", "translation", "scale"), rows, columns)
     if radius:
         read["translation"][..., 0] += d_column
         read["translation"][..., 1] += d_row

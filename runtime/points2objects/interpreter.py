@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from points2objects.errors import BundleError, Points2ObjectsError, check_shape
 from points2objects.geometry import ByteArray, FloatArray
+from points2objects.heads import FEATURES, HeadMap, graph_outputs, read_heads
 from points2objects.spec import ModelSpec
 from points2objects.tensors import OutputMap, OutputMaps
 
@@ -26,7 +27,8 @@ class Interpreter:
 
         Args:
             model: The file or its bytes: input `image`, float32 or integer, signature
-                `serving_default`, outputs named as in `spec.outputs`.
+                `serving_default`, outputs named as in `spec.outputs`. Of those whose heads it
+                carries (`points2objects.heads`), it has their `features` instead.
             spec: The model's contract.
             threads: CPU threads.
 
@@ -48,7 +50,12 @@ class Interpreter:
                 f"model.tflite: the interpreter refuses it ({reason}); convert the checkpoint again"
             ) from error
         self._input = _check_input(inputs, spec)
-        self._outputs = {name: _check_output(outputs, name, spec) for name in spec.outputs}
+        self._heads = read_heads(data, spec)
+        self._names = tuple(spec.outputs)
+        self._outputs = {
+            name: _check_output(outputs, name, (spec.map_size, spec.map_size, channels))
+            for name, channels in graph_outputs(spec, self._heads).items()
+        }
         self._table = _normalisation_table(spec, self._input)
         self._size = spec.input_size
 
@@ -62,7 +69,8 @@ class Interpreter:
 
         Returns:
             One map per name in `spec.outputs`, as the network made them: integers stay integers.
-            The maps are the caller's to keep.
+            Those with heads of their own are made where they are read. All are the caller's to
+            keep.
         """
         check_shape("image", image, f"{self._size} {self._size} 3")
         values = np.zeros((1, *image.shape), dtype=self._table.dtype)
@@ -70,11 +78,16 @@ class Interpreter:
             values[0, :, :, channel] = self._table[channel][image[:, :, channel]]
         self._interpreter.set_tensor(self._input["index"], values)
         self._interpreter.invoke()
-        return {
+        made = {
             name: OutputMap(
                 self._interpreter.get_tensor(details["index"])[0], *_quantisation(details)
             )
             for name, details in self._outputs.items()
+        }
+        heads = self._heads
+        return {
+            name: HeadMap(heads[name], made[FEATURES]) if name in heads else made[name]
+            for name in self._names
         }
 
 
@@ -122,8 +135,10 @@ def _check_input(inputs: dict[str, Any], spec: ModelSpec) -> dict[str, Any]:
     return details
 
 
-def _check_output(outputs: dict[str, Any], name: str, spec: ModelSpec) -> dict[str, Any]:
-    expected = [1, spec.map_size, spec.map_size, spec.outputs[name]]
+def _check_output(
+    outputs: dict[str, Any], name: str, shape: tuple[int, int, int]
+) -> dict[str, Any]:
+    expected = [1, *shape]
     if name not in outputs or outputs[name]["shape"].tolist() != expected:
         got = {key: details["shape"].tolist() for key, details in outputs.items()}
         raise BundleError(

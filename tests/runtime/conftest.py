@@ -192,7 +192,9 @@ class _Graph:
         self.operator("CONV_2D", [source, kernel_id, bias_id], output, options)
         return output, (scale, 0)
 
-    def finish(self, inputs: dict[str, int], outputs: dict[str, int], spec_json: str) -> bytes:
+    def finish(
+        self, inputs: dict[str, int], outputs: dict[str, int], notes: dict[str, bytes]
+    ) -> bytes:
         import flatbuffers  # type: ignore[import-untyped,unused-ignore]
 
         def named(tensors: dict[str, int]) -> list[Any]:
@@ -208,9 +210,10 @@ class _Graph:
         signature.inputs, signature.outputs = named(inputs), named(outputs)
         self.graph.inputs, self.graph.outputs = list(inputs.values()), list(outputs.values())
         self.model.subgraphs, self.model.signatureDefs = [self.graph], [signature]
-        entry = self.schema.MetadataT()
-        entry.name, entry.buffer = b"points2objects_spec", self.buffer(spec_json.encode())
-        self.model.metadata.append(entry)
+        for name, data in notes.items():
+            entry = self.schema.MetadataT()
+            entry.name, entry.buffer = name.encode(), self.buffer(data)
+            self.model.metadata.append(entry)
         builder = flatbuffers.Builder(1 << 16)
         builder.Finish(self.model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
@@ -220,12 +223,17 @@ INPUT_QUANTISATION = (5 / 255, -15)
 
 
 def _write_model(
-    spec: ModelSpec, quantised: bool = False, rename: str = "", outputs: bool = True
+    spec: ModelSpec,
+    quantised: bool = False,
+    rename: str = "",
+    outputs: bool = True,
+    heads: bytes = b"",
 ) -> bytes:
     """Write a network that takes a red spot for a chair and a blue one for a mug.
 
     Every object is 2 camera heights away, faces along its ray, measures half a camera height and
-    takes the second exemplar; gravity says that the camera looks 30 degrees down.
+    takes the second exemplar; gravity says that the camera looks 30 degrees down. With `heads`, an
+    .npz, it puts out its features, the mean colours, instead of all but the heat-map.
     """
     graph = _Graph(quantised)
     image = graph.tensor("image", (1, 256, 256, 3), INPUT_QUANTISATION)
@@ -251,7 +259,11 @@ def _write_model(
         found[name] = head
     if not outputs:
         del found["scale"]
-    return graph.finish({rename or "image": image}, found, spec.to_json())
+    notes = {"points2objects_spec": spec.to_json().encode()}
+    if heads:
+        found = {"heatmap": heatmap, "features": pooled}
+        notes["points2objects_heads"] = heads
+    return graph.finish({rename or "image": image}, found, notes)
 
 
 @pytest.fixture

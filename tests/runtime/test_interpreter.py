@@ -7,6 +7,7 @@ import pytest
 
 from points2objects import BundleError, InputError, ModelSpec
 from points2objects.interpreter import Interpreter
+from points2objects.tensors import OutputMap
 
 ModelWriter = Callable[..., bytes]
 
@@ -32,12 +33,14 @@ def test_maps_are_the_networks_own(
     assert heat[10, 40, 0] == pytest.approx(expected, abs=0.02 if quantised else 1e-5)
     distance = maps["translation"].real()[..., 2]
     np.testing.assert_allclose(distance, np.log(2), atol=0.01 if quantised else 1e-6)
+    assert isinstance(maps["scale"], OutputMap)
     assert (maps["scale"].values.dtype == np.int8) is quantised
 
 
 def test_maps_outlive_the_next_run(spec: ModelSpec, write_model: ModelWriter) -> None:
     interpreter = Interpreter(write_model(spec), spec)
     first = interpreter.run(_spot_image(10, 40))["heatmap"]
+    assert isinstance(first, OutputMap)
     kept = first.values.copy()
     interpreter.run(_spot_image(50, 5))
     np.testing.assert_array_equal(first.values, kept)

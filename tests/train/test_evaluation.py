@@ -323,7 +323,7 @@ def test_torch_predictor_normalises_and_takes_the_sigmoid_of_the_heatmap() -> No
     spec = replace(_spec(_shapedb()), mean=(10.0, 10.0, 10.0), std=(5.0, 5.0, 5.0))
     maps = torch_predictor(_Constant(spec), spec)(np.full((256, 256, 3), 20, np.uint8))
     assert list(maps) == list(spec.outputs)
-    assert {n: m.values.shape for n, m in maps.items()} == {
+    assert {n: m.shape for n, m in maps.items()} == {
         n: (64, 64, c) for n, c in spec.outputs.items()
     }
     np.testing.assert_allclose(maps["scale"].real(), 2.0, rtol=1e-6)
