@@ -75,7 +75,8 @@ class Renderer:
     @property
     def driver(self) -> str:
         """What OpenGL runs on: a GPU's name, or a software rasteriser's."""
-        return str(self._gl.info["GL_RENDERER"])
+        with self._gl:
+            return str(self._gl.info["GL_RENDERER"])
 
     def render(self, scene: RenderScene) -> Picture:
         """Draw a scene."""
