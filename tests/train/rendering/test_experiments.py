@@ -127,6 +127,11 @@ def test_heads_alone_learn_in_all_arms_and_are_measured_elsewhere(
     assert not torch.equal(*(net["heads.heads.rotation.out.weight"] for net in (before, after)))
     with pytest.raises(InputError, match="--frozen needs --init"):
         OneDataset(frozen=2)
+    # Table 3 counts collisions without grids too.
+    run_table(3, OneDataset(**known | {"out": given.out / "3", "voxels": False}, dataset=dataset))
+    row = json.loads((given.out / "3" / "table.json").read_text())["rows"][0]
+    assert row["voxel_size"] is row["ours"]["mean volume, cells"] is None
+    assert row["ours"]["cubic camera heights"] >= 0
 
 
 def _check_figures_of_all_tables(path: Path) -> None:

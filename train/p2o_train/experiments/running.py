@@ -168,12 +168,13 @@ def _measure(row: Row, trained: Trained, options: Experiment, shapedb: ShapeDB) 
     path = options.out / f"{row.arm}-on-{row.data}.json"
     dataset = RenderedDataset(options.measured_on(row.data), "val", shapedb)
     samples = FirstSamples(dataset, options.limit or len(dataset))
+    on_voxels = options.voxels and row.on_voxels
     key = {
         "weights": _digest(trained.model),
         "data": dataset.digest,
         "images": len(samples),
         # Grids take most of the time: a table that shows nothing of them goes without.
-        "voxel_size": options.voxel_size if row.on_voxels else None,
+        "voxel_size": options.voxel_size if on_voxels else None,
         "score": options.score,
     }
     if path.is_file() and not options.overwrite:
@@ -185,7 +186,7 @@ def _measure(row: Row, trained: Trained, options: Experiment, shapedb: ShapeDB) 
     score = model.spec.score_threshold if options.score is None else options.score
     spec = replace(model.spec, score_threshold=score)
     solids = Solids(shapedb, options.solids_folder())
-    meter = VoxelMeter(shapedb, solids, options.voxel_size) if row.on_voxels else None
+    meter = VoxelMeter(shapedb, solids, options.voxel_size) if on_voxels else None
     report = evaluate(model.predict, spec, samples, shapedb, progress=True, voxels=meter)
     minutes = (time.monotonic() - started) / 60
     values = {"key": key, "minutes": minutes, "report": report.to_dict()}

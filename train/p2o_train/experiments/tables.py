@@ -155,18 +155,19 @@ def table_2(classes: Sequence[str]) -> Table:
 
 def table_3(classes: Sequence[str]) -> Table:
     """Effect of the collision loss."""
-    figures = ("voxels.collision_cells", "collisions", "map50", "map25")
+    figures = ("voxels.collision_cells", "collision_volume", "collisions", *_BOX_FIGURES)
+    cells, volume = Column("mean volume, cells", False), Column("cubic camera heights", False)
     return Table(
         number=3,
         title="Effect of the collision loss",
-        columns=(Column("mean volume, cells", False), Column("collisions", False), *_BOXES),
+        columns=(cells, volume, Column("collisions", False), *_BOXES),
         arms=(
             Arm("without", ("--loss.collision", "0")),
             Arm("with", ("--loss.collision", "1")),
         ),
         rows=(
-            Row("without", "without", figures, (1168.8, 4116, None, None)),
-            Row("with the collision loss", "with", figures, (794.0, 1627, None, None)),
+            Row("without", "without", figures, (1168.8, None, 4116, None, None)),
+            Row("with the collision loss", "with", figures, (794.0, None, 1627, None, None)),
         ),
         fresh_heads=("rotation", "translation", "scale"),
         note="Volumes are counted in cells of each scene's own grid of --voxel-size cells a side. "
