@@ -100,13 +100,15 @@ def test_half_precision_costs_a_thousandth(tmp_path: Path, noise_data: TrainingD
         assert kept.untyped_storage().nbytes() == kept.numel() * kept.element_size(), field.name
 
 
-def test_only_the_heads_but_the_heat_map_s_change(
-    tmp_path: Path, init: Path, noise_data: TrainingData
+@pytest.mark.parametrize("fresh", [(), ("rotation", "exemplar")])
+def test_only_the_heads_in_question_change(
+    tmp_path: Path, init: Path, noise_data: TrainingData, fresh: tuple[str, ...]
 ) -> None:
-    config = replace(config_for(tmp_path), frozen=4, init=init, fresh_heads=("rotation",))
+    """The fresh ones, or else all but the heat-map's."""
+    config = replace(config_for(tmp_path), frozen=4, init=init, fresh_heads=fresh)
     train(config, noise_data)
     before, after = (load_network(run).network.state_dict() for run in (init, config.out))
-    heads = ("rotation", "translation", "scale", "gravity", "exemplar")
+    heads = fresh or ("rotation", "translation", "scale", "gravity", "exemplar")
     for name, value in after.items():
         learns = name.startswith(tuple(f"heads.heads.{head}." for head in heads))
         assert torch.equal(value, before[name]) != learns, name

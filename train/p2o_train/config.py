@@ -190,8 +190,9 @@ class TrainConfig:
     """Heads that --init leaves alone, as in a comparison of two losses for the same head: heatmap,
     rotation, translation, scale, gravity, exemplar."""
     frozen: int | None = None
-    """Only the heads learn, and not the heat-map's, on the features of --init of so many augmented
-    images, which are computed once: minutes where a training takes hours, for comparing losses."""
+    """Only the --fresh-heads learn (without any: all but the heat-map's), on the features of --init
+    of so many augmented images, which are computed once: minutes where a training takes hours, for
+    comparing losses."""
     features: Path = Path("runs/features")
     """Where --frozen keeps features for the next run that asks for the same."""
     epochs: int = 60

@@ -240,5 +240,5 @@ def _fresh_state(
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     share_norms(network, team)
     if config.frozen is not None:
-        network.freeze_body()
+        network.freeze_body(config.fresh_heads)
     return TrainingState(network, averaged_copy(network), make_optimizer(network, config.optim))

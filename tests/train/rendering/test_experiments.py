@@ -119,7 +119,7 @@ def test_heads_alone_learn_in_all_arms_and_are_measured_elsewhere(
     table = json.loads((tmp_path / "frozen" / "table.json").read_text())
     assert [(row["images"], row["voxel_size"]) for row in table["rows"]] == 4 * [(3, None)]
     assert table["frozen"] == 2
-    assert "only heads learned, on its features of 2 augmented images" in (
+    assert "only the table's heads learned, on its features of 2 augmented images" in (
         tmp_path / "frozen" / "table.md"
     ).read_text("utf-8")
     before, after = (load_network(run).network.state_dict() for run in (start, given.out / "svd"))

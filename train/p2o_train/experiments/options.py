@@ -30,7 +30,7 @@ class Experiment(ABC):
     init: Path | None = None
     """Run that all arms start from; the heads that the table is about start anew."""
     frozen: int | None = None
-    """Only the heads learn, and not the heat-map's, on the features of --init of so many augmented
+    """Only the heads that the table is about learn, on the features of --init of so many augmented
     images, computed once and shared by all arms and tables: minutes an arm on one core."""
     features: Path = Path("experiments/features")
     """Where --frozen keeps them."""

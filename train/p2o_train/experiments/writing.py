@@ -96,8 +96,8 @@ def _start(facts: Mapping[str, object]) -> str:
     if not facts["init"]:
         return "ImageNet weights or scratch"
     frozen = facts.get("frozen")
-    heads = f"; only heads learned, on its features of {frozen} augmented images" if frozen else ""
-    return f"the weights of {facts['init']}{heads}"
+    how = f"only the table's heads learned, on its features of {frozen} augmented images"
+    return f"the weights of {facts['init']}" + (f"; {how}" if frozen else "")
 
 
 def _minutes(value: object) -> str:

@@ -1,5 +1,7 @@
 """Put a body and its heads together, as the config and the spec ask."""
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor, nn
 
@@ -21,11 +23,17 @@ class PointsNetwork(nn.Module):
         self.heads = heads
         self.body_frozen = False
 
-    def freeze_body(self) -> None:
-        """Let only the heads learn, and not the heat-map's: what is detected stays as it is."""
+    def freeze_body(self, heads: Collection[str] = ()) -> None:
+        """Let only some heads learn.
+
+        Args:
+            heads: Their names; all but the heat-map's, so that what is detected stays as it is, if
+                none is given.
+        """
         self.body_frozen = True
-        self.body.requires_grad_(False)
-        self.heads.heads["heatmap"].requires_grad_(False)
+        self.requires_grad_(False)
+        for name, head in self.heads.heads.items():
+            head.requires_grad_(name in heads if heads else name != "heatmap")
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "PointsNetwork":
