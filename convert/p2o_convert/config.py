@@ -51,7 +51,7 @@ class QuantiseConfig:
     """Round weights so that a layer's output changes least, or each to the nearest step."""
     equalise: bool = True
     """Make the channels of each tensor alike before quantising (cross-layer equalisation)."""
-    heads: HeadPlace = "dense"
+    heads: HeadPlace = "sparse"
     """Run the heads of pose and exemplars in the network, or in float at the peaks only."""
     float_heads: tuple[str, ...] = ()
     """Outputs whose own layers stay float, such as heatmap."""
@@ -68,7 +68,8 @@ class QuantiseConfig:
         if self.heads == "sparse" and set(self.float_heads) - {"heatmap"}:
             raise InputError(
                 "--float-heads: with --heads sparse only heatmap is left in the network, got "
-                f"{' '.join(self.float_heads)}; the others are float already"
+                f"{' '.join(self.float_heads)}; the others are float already (--heads dense "
+                "puts them into the network)"
             )
         if self.qat_steps < 0 or self.qat_lr <= 0:
             raise InputError("--qat-steps must not be negative, and --qat-lr must be positive")

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from p2o_convert.config import QuantiseConfig
 from p2o_convert.flatbuffer import is_quantised, read_spec
 from points2objects.bundle import MANIFEST, MODEL, Bundle
 from points2objects.errors import InputError
+from points2objects.heads import read_heads
 from points2objects.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -90,16 +92,16 @@ def make_missing(
         made["float32"] = scratch / "model_float32.tflite"
         made["float32"].write_bytes(export_tflite(onnx, loaded.spec))
     if config.onnx_tf:
-        made |= _by_onnx_tf(found.files.get("equalised", onnx), loaded.spec, scratch, config)
+        whole = found.files.get("equalised", onnx)
+        made |= _by_onnx_tf(whole, loaded.spec, scratch, config, _options_like(found))
     return loaded.network, made
 
 
 def _by_onnx_tf(
-    onnx: Path, spec: ModelSpec, scratch: Path, config: "BenchmarkConfig"
+    onnx: Path, spec: ModelSpec, scratch: Path, config: "BenchmarkConfig", options: QuantiseConfig
 ) -> dict[str, Path]:
     from p2o_convert.benchmark import CALIBRATION_IMAGES
     from p2o_convert.calibration import from_dataset
-    from p2o_convert.config import QuantiseConfig
     from p2o_convert.inputs import load_matching_database
     from p2o_convert.models import make_formats
     from p2o_convert.tflite_export import export_tflite
@@ -108,12 +110,16 @@ def _by_onnx_tf(
     images = from_dataset(config.dataset, shapedb, spec, CALIBRATION_IMAGES).images
     float32 = export_tflite(onnx, spec, "onnx-tf")
     made = {}
-    for name, data in make_formats(
-        ("float32", "int8"), float32, images, spec, QuantiseConfig()
-    ).items():
+    for name, data in make_formats(("float32", "int8"), float32, images, spec, options).items():
         made[f"{name} (onnx-tf)"] = scratch / f"onnx_tf_{name}.tflite"
         made[f"{name} (onnx-tf)"].write_bytes(data)
     return made
+
+
+def _options_like(found: Found) -> QuantiseConfig:
+    """Return options that put the heads where the model at hand has them."""
+    sparse = bool(read_heads(found.files[found.shipped].read_bytes(), found.spec))
+    return QuantiseConfig(heads="sparse" if sparse else "dense")
 
 
 def _stages(folder: Path) -> dict[str, Path]:

@@ -74,7 +74,7 @@ def converted(
     from p2o_convert.models import Models, export_float32, make_formats
 
     folder = tmp_path_factory.mktemp("converted")
-    plain = QuantiseConfig(rounding="nearest", equalise=False, float_heads=())
+    plain = QuantiseConfig(rounding="nearest", equalise=False, heads="dense")
     float32 = export_float32(network, spec, images, plain, folder)
     formats = make_formats(tuple(FORMATS), float32.tflite, images, spec, plain)
     return Models(network, None, spec, float32.onnx, formats)

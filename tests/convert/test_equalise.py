@@ -108,7 +108,7 @@ def test_int8_loses_less_afterwards(
     from p2o_convert.stages import tflite_predictor
     from p2o_convert.tflite_export import export_tflite
 
-    plain = QuantiseConfig(rounding="nearest", equalise=False, float_heads=())
+    plain = QuantiseConfig(rounding="nearest", equalise=False, heads="dense")
     lost = []
     for path in pair:
         made = make_formats(("float32", "int8"), export_tflite(path, spec), images, spec, plain)

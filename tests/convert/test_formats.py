@@ -79,7 +79,9 @@ def test_a_float_head_is_float_and_the_others_are_not_converted(
     from p2o_convert.stages import tflite_predictor
 
     float32 = converted.tflite["float32"]
-    tflite = make_format("int8", float32, chosen, spec, QuantiseConfig(float_heads=("scale",)))
+    tflite = make_format(
+        "int8", float32, chosen, spec, QuantiseConfig(heads="dense", float_heads=("scale",))
+    )
     maps = tflite_predictor(tflite, spec, 1)(images[0])
     kinds = {n: m.values.dtype for n, m in maps.items() if isinstance(m, OutputMap)}
     assert kinds == {n: np.dtype("float32" if n == "scale" else "int8") for n in spec.outputs}
@@ -104,7 +106,7 @@ def test_an_unknown_head_is_named(
             converted.tflite["float32"],
             chosen,
             spec,
-            QuantiseConfig(float_heads=("depth",)),
+            QuantiseConfig(heads="dense", float_heads=("depth",)),
         )
 
 

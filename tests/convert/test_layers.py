@@ -45,7 +45,9 @@ def test_a_layer_with_a_bad_range_is_the_one_that_is_blamed(
 def test_a_float_head_adds_nothing(converted: "Models", spec: ModelSpec, images: ByteArray) -> None:
     float32 = converted.tflite["float32"]
     chosen = ranges(measure(float32, images, spec), spec)
-    mixed = make_format("int8", float32, chosen, spec, QuantiseConfig(float_heads=("scale",)))
+    mixed = make_format(
+        "int8", float32, chosen, spec, QuantiseConfig(heads="dense", float_heads=("scale",))
+    )
     found = {layer.layer: layer for layer in layer_errors(float32, mixed, images[:1], spec)}
     # Its input is converted, so it cannot be cut out and compared; the others still are.
     assert "scale" not in found

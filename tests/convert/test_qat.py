@@ -93,7 +93,9 @@ def test_fine_tuning_brings_the_rounded_network_closer_to_the_teacher(
             return float(qat.imitation_loss(rounded.network(batch), network(batch)))
 
     before = network.state_dict()["wide.weight"].clone()
-    tuned = qat.fine_tune(network, images[:4], spec, QuantiseConfig(qat_steps=10, qat_lr=4e-3))
+    tuned = qat.fine_tune(
+        network, images[:4], spec, QuantiseConfig(heads="dense", qat_steps=10, qat_lr=4e-3)
+    )
     assert (network.state_dict()["wide.weight"] == before).all()
     assert lost(tuned) < 0.7 * lost(network)
     assert not any(parameter.requires_grad for parameter in tuned.parameters())

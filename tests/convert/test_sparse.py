@@ -218,6 +218,10 @@ def test_heads_that_compute_something_else_are_refused(
         cut_heads(pack(model), spec)
 
 
+def test_the_converter_cuts_them_off_unless_told_otherwise() -> None:
+    assert QuantiseConfig().heads == "sparse"
+
+
 def test_only_the_heat_map_can_be_left_float_with_them() -> None:
     with pytest.raises(InputError, match=r"with --heads sparse only heatmap .* got exemplar"):
         QuantiseConfig(heads="sparse", float_heads=("exemplar",))
