@@ -1,6 +1,7 @@
 """Frames with their cameras, from whatever `--source` names."""
 
 import itertools
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,6 +16,8 @@ from p2o_demo.recording import PosedPicture, is_recording, read_recording
 from points2objects.camera import Camera
 from points2objects.errors import InputError
 from points2objects.geometry import ByteArray
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -76,19 +79,35 @@ def _open(source: str, options: CaptureOptions) -> Capture:
             posed = read_recording(path, options)
             return Capture(_posed_frames(posed), len(posed), _frame_rate(posed), posed=True)
         paths = list_pictures(path)
-        return Capture(_picture_frames(paths, options.fov_deg), len(paths), None)
+        return Capture(_folder_frames(paths, options.fov_deg), len(paths), None)
     if not path.is_file():
         raise InputError(f"{path}: no such file; pass a picture, video, folder or webcam number")
     if path.suffix.lower() in PICTURE_SUFFIXES:
-        return Capture(_picture_frames([path], options.fov_deg), 1, None)
+        return Capture(iter([_picture_frame(path, options.fov_deg)]), 1, None)
     return _open_video(path, options.fov_deg)
 
 
-def _picture_frames(paths: list[Path], fov_deg: float) -> Iterator[Frame]:
+def _picture_frame(path: Path, fov_deg: float) -> Frame:
+    image = read_picture(path)
+    height, width = image.shape[:2]
+    return Frame(path.stem, image, Camera.from_fov(fov_deg, width, height), 0)
+
+
+def _folder_frames(paths: list[Path], fov_deg: float) -> Iterator[Frame]:
+    """Yield the pictures that can be read, and say which cannot: they do not need each other."""
+    unread = 0
     for path in paths:
-        image = read_picture(path)
-        height, width = image.shape[:2]
-        yield Frame(path.stem, image, Camera.from_fov(fov_deg, width, height), 0)
+        try:
+            frame = _picture_frame(path, fov_deg)
+        except InputError as error:
+            log.warning("left out: %s", error)
+            unread += 1
+        else:
+            yield frame
+    if unread == len(paths):
+        raise InputError(
+            f"{paths[0].parent}: none of its {len(paths)} pictures can be read; see the lines above"
+        )
 
 
 def _posed_frames(posed: list[PosedPicture]) -> Iterator[Frame]:

@@ -55,7 +55,7 @@ class PosedPicture:
 
 def is_recording(folder: Path) -> bool:
     """Tell whether a folder is a posed recording rather than a mere folder of pictures."""
-    return (folder / "session.json").is_file() or (folder / "poses.txt").is_file()
+    return any((folder / name).is_file() for name in ("session.json", "K.txt", "poses.txt"))
 
 
 def read_recording(folder: Path, options: CaptureOptions) -> list[PosedPicture]:

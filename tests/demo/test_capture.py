@@ -83,3 +83,18 @@ def test_missing_source_and_missing_webcam_are_refused(tmp_path: Path) -> None:
         open_source(str(tmp_path / "none.mp4"), OPTIONS)
     with pytest.raises(InputError, match="webcam 97: none there"):
         open_source("97", OPTIONS)
+
+
+def test_a_picture_that_cannot_be_read_does_not_end_the_folder(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cv2.imwrite(str(tmp_path / "b.png"), np.zeros((30, 40, 3), np.uint8))
+    for name in ("a.jpg", "c.jpg"):
+        (tmp_path / name).write_bytes(b"\xff\xd8half")
+    assert [frame.name for frame in open_source(str(tmp_path), OPTIONS).frames] == ["b"]
+    assert [record.getMessage().split("/")[-1][:6] for record in caplog.records] == [
+        "a.jpg:", "c.jpg:",
+    ]  # fmt: skip
+    (tmp_path / "b.png").unlink()
+    with pytest.raises(InputError, match="none of its 2 pictures can be read"):
+        open_source(str(tmp_path), OPTIONS)

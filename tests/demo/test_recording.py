@@ -180,3 +180,13 @@ def test_session_must_be_json(tmp_path: Path) -> None:
     (tmp_path / "session.json").write_text("{", encoding="utf-8")
     with pytest.raises(InputError, match="not valid JSON"):
         read_recording(tmp_path, OPTIONS)
+
+
+@pytest.mark.parametrize("missing", ["K.txt", "poses.txt"])
+def test_half_a_pose_folder_is_told_what_is_missing(tmp_path: Path, missing: str) -> None:
+    folder = write_pose_folder(tmp_path / "half", np.eye(4)[None])
+    (folder / missing).unlink()
+    assert is_recording(folder)
+    options = CaptureOptions(fov_deg=60, world_up="+y", support_height=0.0)
+    with pytest.raises(InputError, match=rf"{missing}: missing; a recording needs K.txt"):
+        read_recording(folder, options)
