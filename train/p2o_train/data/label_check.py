@@ -101,11 +101,13 @@ class Checked:
     Attributes:
         objects: How many were proved; none in a dataset without masks.
         samples: In how many samples.
+        least_covered: Share of its mask that the worst box covers; 1 if nothing was proved.
         faults: One line for each label that does not agree with the picture.
     """
 
     objects: int
     samples: int
+    least_covered: float
     faults: tuple[str, ...]
 
 
@@ -121,16 +123,16 @@ def check_labels(config: CheckConfig) -> Checked:
     splits = {name: RenderedDataset(config.dataset, name, shapedb) for name in ("train", "val")}
     with atomic_path(config.out, config.overwrite) as temporary:
         Image.fromarray(label_sheet(splits, shapedb, config.sheet_samples)).save(temporary, "PNG")
-    objects, samples, faults = 0, 0, list[str]()
+    samples, covered, faults = 0, list[float](), list[str]()
     for name, dataset in splits.items():
         for index in _spread(len(dataset), config.checked) if dataset.has_masks else ():
             sample = dataset[index]
             samples += 1
             for number, proof in enumerate(prove(sample, dataset.masks(index), shapedb)):
-                objects += 1
+                covered.append(proof.covered)
                 what = shapedb.classes[int(sample.class_id[number])]
                 faults += [f"{name} {index}: {what} {number}: {words}" for words in proof.faults]
-    return Checked(objects, samples, tuple(faults))
+    return Checked(len(covered), samples, min(covered, default=1.0), tuple(faults))
 
 
 def label_sheet(splits: dict[str, RenderedDataset], shapedb: ShapeDB, samples: int) -> ByteArray:
