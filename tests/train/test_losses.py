@@ -20,6 +20,7 @@ from p2o_train.losses import (
     point_loss,
     rotation_loss,
     settled_loss,
+    soft_choice_loss,
     soft_shape_loss,
 )
 from p2o_train.symmetry import symmetry_turns
@@ -91,6 +92,26 @@ class TestShape:
             sensible, similarity, literal=True
         )
         assert soft_shape_loss(large, similarity) > soft_shape_loss(sensible, similarity)
+
+    def test_a_soft_choice_is_least_where_scores_differ_as_labels_do(self) -> None:
+        """Over the temperature, up to a shift; a colder one comes to hard labels."""
+        similarity = torch.tensor([[0.9, 0.4, 0.05]])
+        logits = (similarity / 0.1 + 7).requires_grad_()
+        soft_choice_loss(logits, similarity, 0.1).sum().backward()  # type: ignore[no-untyped-call]
+        assert logits.grad is not None
+        assert logits.grad.abs().max().item() < 1e-6
+        scores = rand(4, 3, seed=5)
+        cold = soft_choice_loss(scores, similarity.double().expand(4, 3), 1e-3)
+        torch.testing.assert_close(cold, hard_shape_loss(scores, torch.zeros(4, dtype=torch.long)))
+        assert gradcheck(
+            lambda x: soft_choice_loss(x, similarity.double().expand(4, 3), 0.1),
+            scores.requires_grad_(),
+        )
+
+    def test_a_soft_choice_forgives_a_near_miss(self) -> None:
+        similarity = torch.tensor([[1.0, 0.8, 0.0]]).expand(2, 3)
+        near, far = soft_choice_loss(torch.tensor([[0.0, 3, 0], [0, 0, 3]]), similarity, 0.2)
+        assert near < far
 
     def test_hard_labels_punish_a_near_miss_like_any_other(self) -> None:
         loss = hard_shape_loss(torch.tensor([[0.0, 3.0, 0.0]]).expand(2, 3), torch.tensor([0, 2]))

@@ -95,6 +95,9 @@ class LossConfig:
     """soft: eq. 4-5. hard: eq. 2-3."""
     literal_soft: bool = False
     """Only the positive term of eq. 4, as printed; it rewards large logits everywhere."""
+    soft_temperature: float = 0.0
+    """If above 0, soft labels are learned as one choice among the exemplars, softmax of labels over
+    this, and not each alone as in eq. 4."""
     rotation_norm: Literal["points", "frobenius"] = "points"
     """--rotation svd and matrix: points weighs the matrix' columns by the object's own surface
     points, so that a turn counts as far as it moves them; frobenius takes them alike (paper)."""
@@ -119,8 +122,13 @@ class LossConfig:
     def __post_init__(self) -> None:
         for term in _LOSS_TERMS:
             _weight(f"--loss.{term}", getattr(self, term))
+        _weight("--loss.soft-temperature", self.soft_temperature)
         _weight("--loss.positive-radius", self.positive_radius)
         _weight("--loss.positive-spread", self.positive_spread)
+        if self.literal_soft and self.soft_temperature > 0:
+            raise InputError(
+                "--loss.literal-soft and --loss.soft-temperature exclude each other; give one"
+            )
         if not 0 < self.min_overlap < 1:
             raise InputError(f"--loss.min-overlap must be in 0..1, got {self.min_overlap}")
         if not 0 <= self.collision_from <= 1:

@@ -66,6 +66,21 @@ def soft_shape_loss(logits: Tensor, similarity: Tensor, literal: bool = False) -
     return F.binary_cross_entropy_with_logits(logits, similarity, reduction="none").sum(dim=1)
 
 
+def soft_choice_loss(logits: Tensor, similarity: Tensor, temperature: float) -> Tensor:
+    """Return softmax cross-entropy against a soft choice by the labels of eq. 5, (n,).
+
+    Eq. 4 asks each exemplar alone how much it resembles the object, and most of that answer is the
+    same for all objects of a class. Here the exemplars compete, as in eq. 3, and those that nearly
+    resemble the object count too.
+
+    Args:
+        logits: Of the own class's exemplars, (n, k).
+        similarity: Labels of eq. 5, (n, k), 0..1.
+        temperature: Difference of two labels that makes the target e times as likely, above 0.
+    """
+    return F.cross_entropy(logits, F.softmax(similarity / temperature, dim=1), reduction="none")
+
+
 def point_loss(
     predicted: BoxTensors, true: BoxTensors, mean: Tensor, moment: Tensor, turns: Tensor
 ) -> Tensor:

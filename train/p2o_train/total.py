@@ -17,6 +17,7 @@ from p2o_train.losses import (
     point_loss,
     rotation_loss,
     settled_loss,
+    soft_choice_loss,
     soft_shape_loss,
 )
 from p2o_train.symmetry import symmetry_turns
@@ -147,7 +148,10 @@ def _shape_term(logits: Tensor, targets: Targets, spec: ModelSpec, config: LossC
     own = logits.gather(1, first[:, None] + torch.arange(k, device=logits.device))
     if config.shape_labels == "hard":
         return hard_shape_loss(own, targets.exemplar_id[owner] - first)
-    return soft_shape_loss(own, targets.soft_labels[owner], config.literal_soft)
+    labels = targets.soft_labels[owner]
+    if config.soft_temperature > 0:
+        return soft_choice_loss(own, labels, config.soft_temperature)
+    return soft_shape_loss(own, labels, config.literal_soft)
 
 
 def _collision_term(boxes: BoxTensors, targets: Targets, exemplar_sdf: Tensor | None) -> Tensor:

@@ -155,7 +155,7 @@ def test_arms_differ_in_what_the_table_is_about_alone(number: int) -> None:
     configs = [parse_training("", training_words(arm, table, given, 7)) for arm in table.arms]
     shared = {"points", "offset", "distance", "collision", "shape_labels", "rotation_norm"}
     about = {1: set(), 2: shared - {"collision", "shape_labels"}, 3: {"collision"}}
-    about[4] = {"shape_labels"}
+    about[4] = {"shape_labels", "soft_temperature"}
     for config in configs:
         assert (config.steps, config.seed, config.init) == (7, 5, Path("runs/first"))
         assert config.fresh_heads == table.fresh_heads
