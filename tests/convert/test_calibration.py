@@ -1,9 +1,10 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from p2o_convert.calibration import from_folder, spread
+from p2o_convert.calibration import from_dataset, from_folder, spread
 from points2objects.errors import InputError
 from points2objects.geometry import ByteArray
 from points2objects.spec import ModelSpec
@@ -58,3 +59,23 @@ def test_flat_and_broken_pictures_are_named(
     (folder / "03.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"03\.png is not a readable picture"):
         from_folder(folder, spec, 200)
+
+
+def test_a_dataset_is_seen_at_the_model_s_own_size(
+    tmp_path: Path,
+    spec: ModelSpec,
+    write_database: Callable[[Path, int], str],
+    write_dataset: Callable[[Path, Path], None],
+) -> None:
+    from p2o_shapedb.database import ShapeDB
+    from p2o_train.data.rendered import RenderedDataset
+
+    write_database(tmp_path / "shapedb", 0)
+    write_dataset(tmp_path / "dataset", tmp_path / "shapedb")
+    shapedb = ShapeDB.load(tmp_path / "shapedb")
+    calibration = from_dataset(tmp_path / "dataset", shapedb, spec, 200)
+    assert spec.input_size == 128
+    assert calibration.images.shape == (16, 128, 128, 3)
+    stored = RenderedDataset(tmp_path / "dataset", "train", shapedb)[0].image
+    # Its squares are of 32 px, so that half the size keeps each colour.
+    np.testing.assert_array_equal(calibration.images[0], stored[::2, ::2])

@@ -3,22 +3,24 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from p2o_convert.config import ConvertConfig
 from points2objects.bundle import Bundle
 from points2objects.errors import BundleError, InputError
-from points2objects.geometry import Box9DoF
 from points2objects.spec import ModelSpec
 
 pytestmark = pytest.mark.convert
 
 ROOT = Path(__file__).parents[2]
+
+DatabaseWriter = Callable[[Path, int], str]
+DatasetWriter = Callable[[Path, Path], None]
 
 
 @dataclass(frozen=True)
@@ -49,72 +51,6 @@ def command(script: str, *options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def write_database(folder: Path, seed: int) -> str:
-    """Save a database of two classes with one noisy box each; return its digest."""
-    from p2o_shapedb.database import CanonicalMesh, ModelEntry, ShapeDB, mesh_path
-
-    rng = np.random.default_rng(seed)
-    corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]) - 0.5
-    quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
-    faces = np.array([t for a, b, c, d in quads for t in ((a, b, c), (a, c, d))], np.int32)
-    classes = ("mug", "sofa")
-    models = tuple(
-        ModelEntry(f"{c}/box", c, "train", "made up", "CC0-1.0", "Nobody", True, (1, 1, 1), 4, 0)
-        for c in classes
-    )
-    database = ShapeDB(
-        classes=classes,
-        exemplars_per_class=1,
-        models=models,
-        sdf=rng.normal(size=(2, 32, 32, 32)).astype(np.float32),
-        points=rng.uniform(-0.5, 0.5, (2, 512, 3)).astype(np.float32),
-        exemplar_id=np.arange(2),
-        exemplar_model=np.arange(2),
-        soft_labels=np.ones((2, 1), np.float32),
-        soft_radius=np.ones(2, np.float32),
-    )
-    database.save(folder)
-    for model in models:
-        path = mesh_path(folder, model.id)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        grey = np.full((8, 3), 128, np.uint8)
-        CanonicalMesh(corners.astype(np.float32), faces, grey, has_color=False).save(path)
-    return database.digest
-
-
-def write_dataset(folder: Path, shapedb_folder: Path) -> None:
-    """Save a dataset of noise: 16 training and 3 validation pictures."""
-    from p2o_shapedb.database import ShapeDB
-    from p2o_train.data.sample import Sample
-    from p2o_train.data.shards import (
-        SCHEMA_VERSION,
-        describe_shard,
-        shard_name,
-        write_manifest,
-        write_shard,
-    )
-    from points2objects.camera import Camera
-
-    shapedb = ShapeDB.load(shapedb_folder)
-    rng = np.random.default_rng(5)
-    camera = Camera.from_fov(60.0, 256, 256).with_gravity(np.array([0.0, -1.0, -0.3]))
-
-    def sample() -> Sample:
-        image = rng.integers(0, 256, (8, 8, 3)).astype(np.uint8).repeat(32, 0).repeat(32, 1)
-        box = Box9DoF(np.eye(3)[None], np.array([[0.0, 0.2, -2.0]]), np.full((1, 3), 0.4))
-        one = np.ones(1, np.int64)
-        return Sample(image, camera, box, one, one, np.ones(1), np.zeros(1, bool))
-
-    splits = {}
-    for split, count in (("train", 16), ("val", 3)):
-        (folder / split).mkdir(parents=True)
-        path = folder / split / shard_name(0)
-        write_shard(path, [sample() for _ in range(count)], shapedb)
-        splits[split] = [describe_shard(path)]
-    plan = {"schema": SCHEMA_VERSION, "shapedb_digest": shapedb.digest}
-    write_manifest(folder, plan, splits)
-
-
 def write_run(folder: Path, digest: str) -> None:
     """Save an untrained network as `train/run.py` does."""
     import torch
@@ -138,9 +74,13 @@ def write_run(folder: Path, digest: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
+def chain(
+    tmp_path_factory: pytest.TempPathFactory,
+    write_database: DatabaseWriter,
+    write_dataset: DatasetWriter,
+) -> Chain:
     folder = tmp_path_factory.mktemp("chain")
-    digest = write_database(folder / "shapedb", seed=0)
+    digest = write_database(folder / "shapedb", 0)
     write_dataset(folder / "dataset", folder / "shapedb")
     write_run(folder / "run", digest)
     done = command("to_tflite.py", *chain_options(folder))
@@ -357,7 +297,9 @@ def test_a_broken_limit_names_the_stage_and_writes_no_bundle(chain: Chain) -> No
         ("empty calibration", "holds 0 images, at least 16"),
     ],
 )
-def test_wrong_inputs_are_named(chain: Chain, tmp_path: Path, change: str, words: str) -> None:
+def test_wrong_inputs_are_named(
+    chain: Chain, tmp_path: Path, write_database: DatabaseWriter, change: str, words: str
+) -> None:
     import shutil
 
     from p2o_convert.conversion import convert
@@ -378,7 +320,7 @@ def test_wrong_inputs_are_named(chain: Chain, tmp_path: Path, change: str, words
     elif change == "foreign checkpoint":
         (run / "best.pt").write_bytes(b"PK of something else")
     elif change == "other database":
-        write_database(tmp_path / "shapedb", seed=1)
+        write_database(tmp_path / "shapedb", 1)
         config = replace(config, shapedb=tmp_path / "shapedb")
     else:
         (tmp_path / "empty").mkdir()
