@@ -103,7 +103,10 @@ def name_layers(tflite: bytes) -> bytes:
 
 
 def order_outputs(tflite: bytes, names: Iterable[str]) -> bytes:
-    """Return the model with its outputs in a given order; TensorFlow sorts them by name."""
+    """Return the model with its outputs in a given order, its tensors named as in the signature.
+
+    TensorFlow sorts outputs by name, and calls the tensors `serving_default_image:0` and the like.
+    """
     model = unpack(tflite)
     (signature,) = model.signatureDefs
     by_name = {entry.name.decode(): entry for entry in signature.outputs}
@@ -111,9 +114,10 @@ def order_outputs(tflite: bytes, names: Iterable[str]) -> bytes:
     if len(wanted) != len(by_name):
         raise ConversionError(f"TFLite outputs: expected {wanted}, got {sorted(by_name)}")
     signature.outputs = [by_name[name] for name in wanted]
-    model.subgraphs[signature.subgraphIndex].outputs = [
-        int(entry.tensorIndex) for entry in signature.outputs
-    ]
+    graph = model.subgraphs[signature.subgraphIndex]
+    graph.outputs = [int(entry.tensorIndex) for entry in signature.outputs]
+    for entry in (*signature.inputs, *signature.outputs):
+        graph.tensors[entry.tensorIndex].name = entry.name
     return pack(model)
 
 

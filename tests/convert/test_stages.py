@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from p2o_convert.flatbuffer import embed_spec, float_tensors, is_quantised, operators, read_spec
+from p2o_convert.flatbuffer import (
+    embed_spec,
+    float_tensors,
+    is_quantised,
+    operators,
+    order_outputs,
+    read_spec,
+)
+from p2o_convert.graph import pack, unpack
 from p2o_convert.parity import Stage, compare_stages, first_broken
 from points2objects.errors import InputError
 from points2objects.geometry import ByteArray
@@ -118,6 +126,22 @@ def test_the_spec_comes_back_out_of_the_file(converted: "Models", spec: ModelSpe
         assert [entry.name for entry in model.metadata] == [SPEC_METADATA.encode()]
         # All weights lie inside the flatbuffer, where any reader finds them.
         assert all(buffer.offset <= 1 for buffer in model.buffers)
+
+
+def test_tensors_of_any_converter_get_the_signature_s_names_and_order(
+    converted: "Models", spec: ModelSpec
+) -> None:
+    """TensorFlow has its own names, and sorts; ranges are looked up by name."""
+    model = unpack(converted.tflite["float32"])
+    graph, (signature,) = model.subgraphs[0], model.signatureDefs
+    signature.outputs.sort(key=lambda entry: entry.name)
+    graph.outputs = [entry.tensorIndex for entry in signature.outputs]
+    graph.tensors[graph.inputs[0]].name = b"serving_default_image:0"
+    for number, index in enumerate(graph.outputs):
+        graph.tensors[index].name = f"StatefulPartitionedCall:{number}".encode()
+    put_right = unpack(order_outputs(pack(model), spec.outputs)).subgraphs[0]
+    names = [put_right.tensors[i].name.decode() for i in (*put_right.inputs, *put_right.outputs)]
+    assert names == ["image", *spec.outputs]
 
 
 def test_a_new_spec_replaces_the_old_one(converted: "Models", spec: ModelSpec) -> None:
