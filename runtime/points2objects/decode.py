@@ -12,6 +12,8 @@ from points2objects.heads import read_cells
 from points2objects.spec import ModelSpec
 from points2objects.tensors import OutputMap, OutputMaps
 
+_HEADS = ("rotation", "translation", "scale", "exemplar", "gravity")
+
 
 @dataclass(frozen=True, eq=False)
 class Peaks:
@@ -110,34 +112,33 @@ def decode(maps: OutputMaps, spec: ModelSpec, threshold: float | None = None) ->
         raise InputError("decode: the heat-map must be an output of the network")
     threshold = spec.score_threshold if threshold is None else threshold
     row, column, class_id, score = find_peaks(heatmap, threshold, spec.max_objects)
-    pose = _read_pose(maps, row, column, class_id, spec.vote_radius)
-    own_cell = read_cells(maps, ("exemplar", "gravity"), row, column)
+    read = _read_heads(maps, row, column, class_id, spec.vote_radius)
     k = spec.exemplars_per_class
     own = class_id[:, None] * k + np.arange(k)
-    best = np.take_along_axis(own_cell["exemplar"], own, axis=1).argmax(axis=1)
+    best = np.take_along_axis(read["exemplar"], own, axis=1).argmax(axis=1)
     return Peaks(
         class_id=class_id,
         score=score,
         row=row,
         column=column,
-        rotation=pose["rotation"],
-        translation=pose["translation"],
-        scale=pose["scale"],
-        gravity=own_cell["gravity"],
+        rotation=read["rotation"],
+        translation=read["translation"],
+        scale=read["scale"],
+        gravity=read["gravity"],
         exemplar_id=(class_id * k + best).astype(np.int64),
     )
 
 
-def _read_pose(
+def _read_heads(
     maps: OutputMaps, row: IntArray, column: IntArray, class_id: IntArray, radius: int
 ) -> dict[str, FloatArray]:
-    """Average the pose heads around n peaks, weighted by the squares of the class's scores.
+    """Average the heads around n peaks, weighted by the squares of the class's scores.
 
-    The cells beside an object's centre learned the same pose, with an offset of their own to the
-    same pixel: their errors differ, so the mean of nine is better than one.
+    The cells beside an object's centre learned the same pose and exemplars, with an offset of their
+    own to the same pixel: their errors differ, so the mean of nine is better than one.
 
     Returns:
-        Name -> (n, channels) for rotation, translation and scale, as if read at the peaks.
+        Name -> (n, channels) for every head but the heat-map, as if read at the peaks.
     """
     size = maps["heatmap"].shape[0]
     steps = np.arange(-radius, radius + 1)
@@ -152,7 +153,7 @@ def _read_pose(
     # A peak of score 0 has nobody to vote.
     weight[:, len(steps) ** 2 // 2] += 1e-9
     weight /= weight.sum(axis=1, keepdims=True)
-    read = read_cells(maps, ("rotation", "translation", "scale"), rows, columns)
+    read = read_cells(maps, _HEADS, rows, columns)
     if radius:
         read["translation"][..., 0] += d_column
         read["translation"][..., 1] += d_row

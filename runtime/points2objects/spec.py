@@ -54,8 +54,8 @@ class ModelSpec:
         rotation: How the rotation head is encoded; specs from before this field hold MATRIX.
         score_threshold: Peaks below it are dropped (paper: 0.01 synthetic, 0.1 real images).
         max_objects: At most so many peaks, best first.
-        vote_radius: Pose is averaged over the cells this near to a peak, rows and columns; 0 reads
-            the peak's own. For models whose pose heads also learned beside the centre (RAY).
+        vote_radius: All heads are averaged over the cells this near to a peak, rows and columns; 0
+            reads the peak's own. For models whose heads also learned beside the centre (RAY).
         shapedb_digest: SHA-256 of the shape database that the exemplar head indexes.
         schema_version: Version of this record.
     """

@@ -85,7 +85,7 @@ def test_exemplars_are_chosen_within_the_detected_class(spec: ModelSpec) -> None
 
 
 @pytest.mark.parametrize("cell", [(3, 5), (0, 63)])
-def test_the_pose_is_the_score_weighted_mean_of_the_cells_around(
+def test_heads_are_read_as_the_score_weighted_mean_of_the_cells_around(
     spec: ModelSpec, cell: tuple[int, int]
 ) -> None:
     rng = np.random.default_rng(0)
@@ -104,14 +104,16 @@ def test_the_pose_is_the_score_weighted_mean_of_the_cells_around(
     weight = np.array([float(maps["heatmap"].values[at][1]) ** 2 for at in cells])
     weight /= weight.sum()
     peaks = decode(maps, voting, 0.8)
-    for name in ("rotation", "translation", "scale"):
+    for name in ("rotation", "translation", "scale", "gravity"):
         read = np.array([maps[name].values[at] for at in cells], float)
         if name == "translation":
             read[:, :2] += [(c - cell[1], r - cell[0]) for r, c in cells]
         np.testing.assert_allclose(getattr(peaks, name)[0], weight @ read, rtol=1e-5)
     alone = decode(maps, spec, 0.8)
     np.testing.assert_allclose(alone.scale[0], maps["scale"].values[cell], rtol=1e-6)
-    np.testing.assert_array_equal(alone.exemplar_id, peaks.exemplar_id)
+    logits = np.array([maps["exemplar"].values[at] for at in cells], float)[:, 2:]
+    assert peaks.exemplar_id.tolist() == [2 + (weight @ logits).argmax()]
+    assert alone.exemplar_id.tolist() == [2 + maps["exemplar"].values[cell][2:].argmax()]
 
 
 def test_nothing_found_decodes_to_nothing(spec: ModelSpec) -> None:
