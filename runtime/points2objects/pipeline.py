@@ -1,5 +1,6 @@
 """The whole way from a camera frame to a scene."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from points2objects.place import estimate_up, peak_pixels
 from points2objects.preprocess import check_image, map_pixels, pixel_map, preprocess
 from points2objects.scene import UNTRACKED, Detections, Scene
 from points2objects.settle import Placed, settle
-from points2objects.track import Tracker
+from points2objects.track import KEEPING, Tracker
 
 ASSUMED_FOV_DEG = 65.0
 """Field of view across the longer side that a frame without a camera gets: a phone's main lens."""
@@ -104,17 +105,28 @@ class Reconstructor:
         metric = camera.world_from_camera is not None
         spec = self.bundle.spec
         view = preprocess(image, camera, spec)
-        peaks = decode(self._interpreter.run(view.image), spec, self.score_threshold)
+        usual = spec.score_threshold if self.score_threshold is None else self.score_threshold
+        tracker = self._tracker if metric else None
+        least = usual if tracker is None else KEEPING * usual
+        peaks = decode(self._interpreter.run(view.image), spec, least)
         canonical = view.camera
         if not metric:
             up = estimate_up(peaks)
             # Without a pose the view is not turned, so both cameras see the same up.
             camera, canonical = camera.with_gravity(up), canonical.with_gravity(up)
         detections = self._detections(settle(peaks, canonical, spec), camera, canonical)
+        track_id: IntArray = np.full(len(detections), UNTRACKED, dtype=np.int64)
+        if tracker is not None:
+            track_id = tracker.update(detections, usual)
+            known = track_id != UNTRACKED
+            detections, track_id = detections[known], track_id[known]
+            seen = tracker.recall(detections, track_id)
+            center = camera.project(seen.boxes.translation)[:, :2]
+            detections = replace(seen, center=center)
         return Scene(
             detections,
             tuple(spec.classes[index] for index in detections.class_id),
-            self._track(detections, metric),
+            track_id,
             camera,
             self.bundle.exemplars.meshes,
             timestamp_ns,
@@ -131,8 +143,3 @@ class Reconstructor:
             peaks.score,
             map_pixels(frame_from_canonical, peak_pixels(peaks, spec)),
         )
-
-    def _track(self, detections: Detections, metric: bool) -> IntArray:
-        if self._tracker is None or not metric:
-            return np.full(len(detections), UNTRACKED, dtype=np.int64)
-        return self._tracker.update(detections)

@@ -3,11 +3,12 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from points2objects.camera import Camera
 from points2objects.errors import InputError, check_shape
@@ -48,6 +49,9 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.class_id)
+
+    def __getitem__(self, index: "slice | IntArray | npt.NDArray[np.bool_]") -> "Detections":
+        return Detections(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
 
 @dataclass(frozen=True, eq=False)

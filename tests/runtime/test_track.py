@@ -1,12 +1,15 @@
 """Track ids stay with their objects."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from points2objects import Box9DoF, Detections
 from points2objects.geometry import FloatArray
-from points2objects.track import Tracker
+from points2objects.scene import UNTRACKED
+from points2objects.track import KNOWN_AFTER, Tracker
 
 
 def _seen(centers: FloatArray, class_id: list[int], size: float = 0.5) -> Detections:
@@ -78,3 +81,53 @@ def test_no_two_objects_of_a_frame_share_an_id(frames: list[list[int]], seed: in
     for classes in frames:
         ids = tracker.update(_seen(rng.uniform(-0.5, 0.5, (len(classes), 3)), classes))
         assert len(set(ids.tolist())) == len(classes)
+
+
+def _scored(centers: FloatArray, scores: list[float]) -> Detections:
+    return replace(_seen(centers, [0] * len(scores)), score=np.array(scores))
+
+
+def test_a_known_object_is_kept_hold_of_at_a_lower_score() -> None:
+    tracker = Tracker()
+    for _ in range(KNOWN_AFTER):
+        assert tracker.update(_scored(PLACES[:1], [0.4]), 0.3).tolist() == [0]
+    # Another object as weak, farther off than the reach, is nobody yet.
+    assert tracker.update(_scored(PLACES[:2], [0.2, 0.2]), 0.3).tolist() == [0, UNTRACKED]
+    assert tracker.update(_scored(PLACES[:2], [0.2, 0.4]), 0.3).tolist() == [0, 1]
+
+
+def test_an_object_seen_once_needs_the_usual_score_again() -> None:
+    tracker = Tracker()
+    assert tracker.update(_scored(PLACES[:1], [0.4]), 0.3).tolist() == [0]
+    assert tracker.update(_scored(PLACES[:1], [0.2]), 0.3).tolist() == [UNTRACKED]
+    # It was not forgotten meanwhile.
+    assert tracker.update(_scored(PLACES[:1], [0.4]), 0.3).tolist() == [0]
+
+
+def test_a_weak_detection_never_takes_a_track_from_a_strong_one() -> None:
+    tracker = Tracker()
+    for _ in range(KNOWN_AFTER):
+        tracker.update(_scored(PLACES[:1], [0.4]), 0.3)
+    near = np.array([[0.2, 0, 0], [0.0, 0, 0]])
+    assert tracker.update(_scored(near, [0.4, 0.2]), 0.3).tolist() == [0, UNTRACKED]
+
+
+def test_weak_sightings_alone_never_make_an_object_known() -> None:
+    tracker = Tracker()
+    for _ in range(KNOWN_AFTER - 1):
+        tracker.update(_scored(PLACES[:1], [0.4]), 0.3)
+    for _ in range(5):
+        assert tracker.update(_scored(PLACES[:1], [0.2]), 0.3).tolist() == [UNTRACKED]
+
+
+def test_a_weak_sighting_recalls_the_box_of_the_last_good_one() -> None:
+    tracker = Tracker()
+    for _ in range(KNOWN_AFTER):
+        tracker.update(_scored(PLACES[:1], [0.4]), 0.3)
+    moved = PLACES[:2] + np.array([0.1, 0, 0])
+    now = _scored(moved, [0.2, 0.9])
+    ids = tracker.update(now, 0.3)
+    seen = tracker.recall(now, ids)
+    np.testing.assert_array_equal(seen.boxes.translation, [PLACES[0], moved[1]])
+    np.testing.assert_array_equal(seen.score, now.score)
+    assert len(tracker.recall(now[:0], ids[:0])) == 0
