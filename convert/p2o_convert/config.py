@@ -107,6 +107,8 @@ class ConvertConfig:
     """Validation images for the scores of the formats: all by default, 0 for none."""
     score_threshold: float | None = None
     """Least score of an object, 0..1, that the bundle stands for; the run's own by default."""
+    class_thresholds: tuple[str, ...] = ()
+    """CLASS=SCORE for classes that need another least score, as in mug=0.4."""
     data_note: str = ""
     """A sentence for the model card: what else went into the training pictures, and its licence."""
     licence: str = ""

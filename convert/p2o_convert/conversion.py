@@ -46,7 +46,7 @@ def convert(config: ConvertConfig) -> ConversionReport:
     check_route(config.via)
     digest = fingerprint(config)
     run = load_network(config.run)
-    spec = bundle_spec(run.spec, config.score_threshold)
+    spec = bundle_spec(run.spec, config.score_threshold, config.class_thresholds)
     check_heads(config.quantise.float_heads, spec)
     shapedb = load_matching_database(config.shapedb, spec)
     calibration = load_calibration(

@@ -77,7 +77,11 @@ def make_missing(
     from p2o_train.checkpoint import load_network
 
     loaded = load_network(run)
-    same = replace(found.spec, score_threshold=loaded.spec.score_threshold, name=loaded.spec.name)
+    own = loaded.spec
+    same = replace(
+        found.spec, name=own.name, score_threshold=own.score_threshold,
+        class_thresholds=own.class_thresholds,
+    )  # fmt: skip
     if same != loaded.spec:
         raise InputError(
             f"--run {run}: another model ({loaded.spec.name!r}) than {config.source} "

@@ -1,5 +1,6 @@
 """What the conversion commands start from: database, calibration and validation images."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,13 +8,41 @@ from p2o_convert.calibration import Calibration, from_dataset, from_folder, spre
 from p2o_shapedb.database import ShapeDB
 from p2o_train.data.rendered import RenderedDataset
 from p2o_train.data.sample import Sample
-from points2objects.errors import BundleError
+from points2objects.errors import BundleError, InputError
 from points2objects.spec import ModelSpec
 
 
-def bundle_spec(spec: ModelSpec, score_threshold: float | None) -> ModelSpec:
-    """Return the run's contract with the bundle's operating threshold."""
-    return spec if score_threshold is None else replace(spec, score_threshold=score_threshold)
+def bundle_spec(
+    spec: ModelSpec, score_threshold: float | None, by_class: Sequence[str] = ()
+) -> ModelSpec:
+    """Return the run's contract with the bundle's operating thresholds.
+
+    Args:
+        spec: Of the run.
+        score_threshold: Least score of an object; the spec's when None.
+        by_class: CLASS=SCORE for classes that need another one.
+
+    Raises:
+        InputError: A word is no CLASS=SCORE of the spec's classes.
+    """
+    if score_threshold is not None:
+        spec = replace(spec, score_threshold=score_threshold, class_thresholds=())
+    scores = dict(zip(spec.classes, spec.least_scores, strict=True))
+    for word in by_class:
+        name, _, score = word.partition("=")
+        try:
+            value = float(score)
+        except ValueError:
+            value = -1.0
+        if name not in spec.classes or not 0 <= value < 1:
+            raise InputError(
+                f"--class-thresholds: expected CLASS=SCORE with a class of "
+                f"{', '.join(spec.classes)} and a score in 0..1, got {word!r}"
+            )
+        scores[name] = value
+    if not by_class:
+        return spec
+    return replace(spec, class_thresholds=tuple(scores[name] for name in spec.classes))
 
 
 def load_matching_database(folder: Path, spec: ModelSpec) -> ShapeDB:

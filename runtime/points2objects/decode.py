@@ -1,5 +1,6 @@
 """From output maps to peaks: non-maximum suppression, then one read of every head per peak."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -49,7 +50,7 @@ class Peaks:
 
 
 def find_peaks(
-    heatmap: OutputMap, threshold: float, limit: int
+    heatmap: OutputMap, threshold: float | Sequence[float] | FloatArray, limit: int
 ) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
     """Find local maxima of each class in 3x3 neighbourhoods (paper, section 3.1).
 
@@ -57,7 +58,7 @@ def find_peaks(
 
     Args:
         heatmap: Scores 0..1, (h, w, c).
-        threshold: Least score.
+        threshold: Least score, of all classes or of each, (c,).
         limit: At most so many.
 
     Returns:
@@ -66,8 +67,8 @@ def find_peaks(
     values: npt.NDArray[Any] = heatmap.values
     height, width, n_classes = values.shape
     flat = values.reshape(-1)
-    raw_threshold = threshold / heatmap.scale + heatmap.zero_point
-    candidates = np.flatnonzero(flat.astype(np.float32) >= np.float32(raw_threshold))
+    raw_threshold = np.asarray(threshold) / heatmap.scale + heatmap.zero_point
+    candidates = np.flatnonzero(values.astype(np.float32) >= raw_threshold.astype(np.float32))
     row, rest = np.divmod(candidates, width * n_classes)
     column, class_id = np.divmod(rest, n_classes)
     value = flat[candidates]
@@ -88,13 +89,15 @@ def find_peaks(
     return row[order], column[order], class_id[order], np.clip(score[order], 0.0, 1.0)
 
 
-def decode(maps: OutputMaps, spec: ModelSpec, threshold: float | None = None) -> Peaks:
+def decode(
+    maps: OutputMaps, spec: ModelSpec, threshold: float | Sequence[float] | FloatArray | None = None
+) -> Peaks:
     """Read the peaks of one image.
 
     Args:
         maps: Every tensor that `spec.outputs` names.
         spec: The model's contract.
-        threshold: Least score; the spec's when None.
+        threshold: Least score, of all classes or of each, (c,); the spec's when None.
 
     Raises:
         InputError: A map is missing or has another shape than the spec says.
@@ -110,7 +113,7 @@ def decode(maps: OutputMaps, spec: ModelSpec, threshold: float | None = None) ->
     heatmap = maps["heatmap"]
     if not isinstance(heatmap, OutputMap):
         raise InputError("decode: the heat-map must be an output of the network")
-    threshold = spec.score_threshold if threshold is None else threshold
+    threshold = spec.least_scores if threshold is None else threshold
     row, column, class_id, score = find_peaks(heatmap, threshold, spec.max_objects)
     read = _read_heads(maps, row, column, class_id, spec.vote_radius)
     k = spec.exemplars_per_class

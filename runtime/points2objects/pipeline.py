@@ -37,7 +37,8 @@ class Reconstructor:
         Args:
             bundle: The model and its exemplars.
             threads: CPU threads of the interpreter.
-            score_threshold: Least score of an object, 0..1; the bundle's own when None.
+            score_threshold: Least score of an object, 0..1; when None the bundle's own, which may
+                differ from class to class.
             tracker: Gives ids to objects over posed frames; none when None.
 
         Raises:
@@ -66,7 +67,8 @@ class Reconstructor:
         Args:
             path: The folder; the default bundle of the package when None.
             threads: CPU threads of the interpreter.
-            score_threshold: Least score of an object, 0..1; the bundle's own when None.
+            score_threshold: Least score of an object, 0..1; when None the bundle's own, which may
+                differ from class to class.
             track: Keep ids on objects over frames with poses.
 
         Raises:
@@ -105,7 +107,9 @@ class Reconstructor:
         metric = camera.world_from_camera is not None
         spec = self.bundle.spec
         view = preprocess(image, camera, spec)
-        usual = spec.score_threshold if self.score_threshold is None else self.score_threshold
+        usual = np.array(spec.least_scores)
+        if self.score_threshold is not None:
+            usual = np.full(len(spec.classes), self.score_threshold)
         tracker = self._tracker if metric else None
         least = usual if tracker is None else KEEPING * usual
         peaks = decode(self._interpreter.run(view.image), spec, least)
@@ -117,7 +121,7 @@ class Reconstructor:
         detections = self._detections(settle(peaks, canonical, spec), camera, canonical)
         track_id: IntArray = np.full(len(detections), UNTRACKED, dtype=np.int64)
         if tracker is not None:
-            track_id = tracker.update(detections, usual)
+            track_id = tracker.update(detections, usual[detections.class_id])
             known = track_id != UNTRACKED
             detections, track_id = detections[known], track_id[known]
             seen = tracker.recall(detections, track_id)

@@ -53,6 +53,7 @@ class ModelSpec:
         pose: How the pose heads are encoded.
         rotation: How the rotation head is encoded; specs from before this field hold MATRIX.
         score_threshold: Peaks below it are dropped (paper: 0.01 synthetic, 0.1 real images).
+        class_thresholds: The same for each class, where they differ; empty: all alike.
         max_objects: At most so many peaks, best first.
         vote_radius: All heads are averaged over the cells this near to a peak, rows and columns; 0
             reads the peak's own. For models whose heads also learned beside the centre (RAY).
@@ -74,6 +75,7 @@ class ModelSpec:
     score_threshold: float = 0.3
     max_objects: int = 16
     vote_radius: int = 0
+    class_thresholds: tuple[float, ...] = ()
     schema_version: int = field(default=SCHEMA_VERSION)
 
     def __post_init__(self) -> None:
@@ -107,6 +109,19 @@ class ModelSpec:
             raise BundleError(
                 f"model spec: score_threshold must be in 0..1, got {self.score_threshold}"
             )
+        if self.class_thresholds and (
+            len(self.class_thresholds) != len(self.classes)
+            or not all(0 <= value < 1 for value in self.class_thresholds)
+        ):
+            raise BundleError(
+                f"model spec: class_thresholds must be {len(self.classes)} numbers in 0..1, got "
+                f"{list(self.class_thresholds)}"
+            )
+
+    @property
+    def least_scores(self) -> tuple[float, ...]:
+        """Least score of an object of each class."""
+        return self.class_thresholds or (self.score_threshold,) * len(self.classes)
 
     @property
     def map_size(self) -> int:
@@ -143,6 +158,7 @@ class ModelSpec:
             values: dict[str, Any] = json.loads(text)
             for key in ("classes", "mean", "std"):
                 values[key] = tuple(values[key])
+            values["class_thresholds"] = tuple(values.get("class_thresholds", ()))
             values["pose"] = PoseEncoding(values["pose"])
             values["rotation"] = RotationEncoding(values.get("rotation", RotationEncoding.MATRIX))
             return cls(**values)

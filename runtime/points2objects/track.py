@@ -59,7 +59,7 @@ class Tracker:
         self._tracks = []
         self._next_id = 0
 
-    def update(self, detections: Detections, usual_score: float = 0.0) -> IntArray:
+    def update(self, detections: Detections, usual_score: float | FloatArray = 0.0) -> IntArray:
         """Take the next frame and return the id of each of its objects, (n,).
 
         The closest pair is matched first, in units of its size; what stays alone starts a track.
@@ -68,7 +68,7 @@ class Tracker:
 
         Args:
             detections: n objects with boxes in the world, m.
-            usual_score: Least score of an object that is not known yet.
+            usual_score: Least score of an object that is not known yet, of all or of each, (n,).
         """
         strong = detections.score >= usual_score
         gap = self._gaps(detections)

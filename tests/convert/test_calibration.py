@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from p2o_convert.calibration import from_dataset, from_folder, spread
+from p2o_convert.inputs import bundle_spec
 from points2objects.errors import InputError
 from points2objects.geometry import ByteArray
 from points2objects.spec import ModelSpec
@@ -79,3 +80,13 @@ def test_a_dataset_is_seen_at_the_model_s_own_size(
     stored = RenderedDataset(tmp_path / "dataset", "train", shapedb)[0].image
     # Its squares are of 32 px, so that half the size keeps each colour.
     np.testing.assert_array_equal(calibration.images[0], stored[::2, ::2])
+
+
+def test_thresholds_by_class_keep_the_others_as_they_are() -> None:
+    spec = ModelSpec("m", ("chair", "mug"), 1, "0" * 64, score_threshold=0.3)
+    assert bundle_spec(spec, None) == spec
+    changed = bundle_spec(spec, 0.25, ("mug=0.4",))
+    assert changed.least_scores == (0.25, 0.4)
+    for word in ("cup=0.4", "mug=1", "mug", "mug=much"):
+        with pytest.raises(InputError, match=rf"expected CLASS=SCORE .* got '{word}'"):
+            bundle_spec(spec, None, (word,))

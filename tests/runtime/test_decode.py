@@ -147,3 +147,16 @@ def test_gathering_reads_what_the_whole_map_holds(
     np.testing.assert_allclose(
         output.gather(rows, columns), output.real()[rows, columns], rtol=1e-6
     )
+
+
+def test_a_class_may_need_a_score_of_its_own(spec: ModelSpec) -> None:
+    maps = _maps(spec)
+    maps["heatmap"].values[3, 5, 0] = 0.35
+    maps["heatmap"].values[9, 9, 1] = 0.35
+    assert decode(maps, spec).class_id.tolist() == [0, 1]
+    strict = replace(spec, class_thresholds=(0.3, 0.4))
+    assert decode(maps, strict).class_id.tolist() == [0]
+    assert decode(maps, strict, 0.3).class_id.tolist() == [0, 1]
+    assert ModelSpec.from_json(strict.to_json()) == strict
+    with pytest.raises(BundleError, match=r"class_thresholds must be 2 numbers in 0\.\.1"):
+        replace(spec, class_thresholds=(0.3,))

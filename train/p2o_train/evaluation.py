@@ -46,7 +46,7 @@ def evaluate(
 
     Args:
         predict: Makes output maps of a canonical image; see `p2o_train.predictors`.
-        spec: The network's contract; its `score_threshold` is the operating threshold.
+        spec: The network's contract; its `least_scores` are the operating thresholds.
         samples: Labelled canonical views.
         shapedb: Database that the labels and the exemplar head refer to.
         threshold: Least score of a peak that counts for average precision.
@@ -121,8 +121,8 @@ def _summarise(scores: Sequence[ImageScore], spec: ModelSpec, known: bool) -> Ev
         ap25=tuple(average_precision(overlaps, n_classes, 0.25).tolist()),
         ap50=tuple(average_precision(overlaps, n_classes, 0.5).tolist()),
         score_threshold=spec.score_threshold,
-        at25=precision_recall(overlaps, 0.25, spec.score_threshold),
-        at50=precision_recall(overlaps, 0.5, spec.score_threshold),
+        at25=precision_recall(overlaps, 0.25, spec.least_scores),
+        at50=precision_recall(overlaps, 0.5, spec.least_scores),
         errors=_summarise_detections([score.detections for score in scores]),
         collisions=len(volumes),
         collision_volume=float(volumes.mean()) if len(volumes) else 0.0,

@@ -55,7 +55,7 @@ class EvaluationReport:
         ap25: Average precision of each class at a 3D IoU of 0.25, (c,), 0..1; NaN without
             objects.
         ap50: The same at 0.5.
-        score_threshold: Operating threshold of all that follows.
+        score_threshold: Operating threshold of all that follows, unless a class has its own.
         at25: Precision and recall there at an IoU of 0.25.
         at50: The same at 0.5.
         errors: How good the detected objects are.
@@ -116,7 +116,7 @@ class EvaluationReport:
         return [
             f"- {self.images} images, {'known' if self.known_gravity else 'estimated'} gravity "
             f"(the estimate is off by {self.gravity_deg:.1f} deg)",
-            f"- at score {self.score_threshold:g}: precision {percent(at25.precision)} and recall "
+            f"- at the operating threshold: precision {percent(at25.precision)} and recall "
             f"{percent(at25.recall)} at IoU 0.25; {percent(at50.precision)} and "
             f"{percent(at50.recall)} at IoU 0.5",
             f"- {errors.pairs} objects found by their centre, median errors: "

@@ -113,9 +113,10 @@ def score_sample(
         scene: The truth on a voxel grid, to score the whole scene there.
     """
     wide = replace(spec, max_objects=max(spec.max_objects, MIN_PEAKS))
-    peaks = decode(maps, wide, min(threshold, spec.score_threshold))
+    peaks = decode(maps, wide, min(threshold, *spec.least_scores))
     # Peaks come best first, so what the runtime shows is how the list begins.
-    shown_peaks = peaks[peaks.score >= spec.score_threshold][: spec.max_objects]
+    least = np.array(spec.least_scores)
+    shown_peaks = peaks[peaks.score >= least[peaks.class_id]][: spec.max_objects]
     up_camera = estimate_up(shown_peaks)
     camera = sample.camera if known_gravity else sample.camera.with_gravity(up_camera)
     everything = _place(peaks[peaks.score >= threshold], wide, camera)

@@ -183,8 +183,9 @@ def _measure(row: Row, trained: Trained, options: Experiment, shapedb: ShapeDB) 
             return known
     started = time.monotonic()
     model = load_predictor(trained.model)
-    score = model.spec.score_threshold if options.score is None else options.score
-    spec = replace(model.spec, score_threshold=score)
+    spec = model.spec
+    if options.score is not None:
+        spec = replace(spec, score_threshold=options.score, class_thresholds=())
     solids = Solids(shapedb, options.solids_folder())
     meter = VoxelMeter(shapedb, solids, options.voxel_size) if on_voxels else None
     report = evaluate(model.predict, spec, samples, shapedb, progress=True, voxels=meter)

@@ -142,12 +142,19 @@ def area_under_curve(hit: npt.NDArray[np.bool_], score: FloatArray, n_truth: int
 
 
 def precision_recall(
-    images: Sequence[ScoredImage], min_iou: float, min_score: float
+    images: Sequence[ScoredImage], min_iou: float, min_score: float | Sequence[float]
 ) -> PrecisionRecall:
-    """Return precision and recall over all classes at an operating point."""
+    """Return precision and recall over all classes at an operating point.
+
+    Args:
+        images: Overlaps of each image.
+        min_iou: Least overlap of a hit.
+        min_score: Least score of a prediction, of all classes or of each.
+    """
     hits = kept = n_truth = 0
     for image in images:
-        keep = image.score >= min_score
+        least = np.asarray(min_score, float)
+        keep = image.score >= (least[image.predicted_class] if least.ndim else least)
         hits += int((greedy_match(image.iou[:, keep], image.score[keep], min_iou) >= 0).sum())
         kept += int(keep.sum())
         n_truth += len(image.truth_class)
