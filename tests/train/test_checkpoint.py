@@ -130,8 +130,8 @@ def test_config_survives_json() -> None:
 
 
 def test_a_config_from_before_the_formulations_means_the_same() -> None:
-    """The run behind the default bundle was started before --rotation."""
-    text = (ROOT / "train/checkpoints/default/config.json").read_text()
+    """The run behind an earlier default bundle was started before --rotation."""
+    text = (Path(__file__).parent / "config_before_rotation.json").read_text()
     earlier = TrainConfig.from_json(text)
     words = ["--init", "runs/third", "--minutes", "64", "--validate-every", "4"]
     words += ["--loss.offset", "1", "--loss.distance", "2"]
@@ -144,6 +144,12 @@ def test_a_config_from_before_the_formulations_means_the_same() -> None:
     assert parse_training("", without).same_training(TrainConfig.from_json(json.dumps(values)))
     values["loss"]["point_form"] = "joint"
     assert TrainConfig.from_json(json.dumps(values)).rotation == "points"
+
+
+def test_the_shipped_checkpoint_can_be_fine_tuned() -> None:
+    shipped = load_network(ROOT / "train/checkpoints/default")
+    network = build_network(replace(shipped.config.network, pretrained=False), shipped.spec)
+    assert start_from(network, ROOT / "train/checkpoints/default") == []
 
 
 def test_fine_tuning_takes_over_what_fits(run: Path) -> None:
