@@ -5,7 +5,6 @@ hierarchies. Writing makes plain float meshes, which every viewer opens.
 """
 
 import json
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,11 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from points2objects.errors import InputError, check_shape
+from points2objects.glb_container import COMPONENTS, join_chunks, split_chunks
 
 Color = tuple[float, float, float, float]
-_MAGIC, _JSON, _BIN = 0x46546C67, 0x4E4F534A, 0x004E4942
-_COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
-_COMPONENT_CODES = {np.dtype(name): code for code, name in _COMPONENTS.items()}
+_COMPONENT_CODES = {np.dtype(name): code for code, name in COMPONENTS.items()}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
 _TRIANGLES = 4
@@ -101,7 +99,8 @@ def decode_glb(data: bytes, name: str) -> GlbFile:
         InputError: Not a GLB, truncated, or made with features this reader does not know.
     """
     try:
-        document, binary = _split_chunks(data)
+        text, chunk = split_chunks(data)
+        document, binary = json.loads(text), chunk or b""
         unknown = set(document.get("extensionsRequired", ())) - _READABLE_EXTENSIONS
         if unknown:
             raise ValueError(f"it needs {', '.join(sorted(unknown))}")
@@ -146,7 +145,8 @@ def encode_glb(
     if nodes:  # glTF forbids empty arrays.
         scene["nodes"] = list(range(len(nodes)))
         document |= {"nodes": nodes} | writer.tables()
-    return _join_chunks(document, bytes(writer.binary))
+    text = json.dumps(document, separators=(",", ":"), allow_nan=False)
+    return join_chunks(text.encode(), bytes(writer.binary))
 
 
 def unit_normals(
@@ -166,32 +166,6 @@ def _unit(vectors: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     safe = np.where(lengths > 1e-20, vectors, [0.0, 1.0, 0.0])
     return np.asarray(safe / np.where(lengths > 1e-20, lengths, 1.0), dtype=np.float32)
-
-
-def _split_chunks(data: bytes) -> tuple[dict[str, Any], bytes]:
-    if len(data) < 20 or struct.unpack_from("<I", data)[0] != _MAGIC:
-        raise ValueError("it does not start like one")
-    version, length = struct.unpack_from("<II", data, 4)
-    if version != 2:
-        raise ValueError(f"glTF version {version}")
-    if length > len(data):
-        raise ValueError(f"truncated: {len(data)} of {length} bytes")
-    chunks: dict[int, bytes] = {}
-    offset = 12
-    while offset + 8 <= length:
-        size, kind = struct.unpack_from("<II", data, offset)
-        chunks.setdefault(kind, data[offset + 8 : offset + 8 + size])
-        offset += 8 + size
-    return json.loads(chunks[_JSON]), chunks.get(_BIN, b"")
-
-
-def _join_chunks(document: Mapping[str, Any], binary: bytes) -> bytes:
-    text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
-    chunks = [(_JSON, text + b" " * (-len(text) % 4))]
-    if binary:
-        chunks.append((_BIN, binary + b"\0" * (-len(binary) % 4)))
-    body = b"".join(struct.pack("<II", len(part), kind) + part for kind, part in chunks)
-    return struct.pack("<III", _MAGIC, 2, 12 + len(body)) + body
 
 
 def _read_nodes(document: dict[str, Any], binary: bytes) -> list[Mesh]:
@@ -283,7 +257,7 @@ def _read_accessor(document: Mapping[str, Any], binary: bytes, index: int) -> np
     if "sparse" in accessor or "bufferView" not in accessor:
         raise ValueError("sparse accessors")
     view = document["bufferViews"][accessor["bufferView"]]
-    dtype, width = np.dtype(_COMPONENTS[accessor["componentType"]]), _WIDTHS[accessor["type"]]
+    dtype, width = np.dtype(COMPONENTS[accessor["componentType"]]), _WIDTHS[accessor["type"]]
     values: npt.NDArray[Any] = np.ndarray(
         (accessor["count"], width),
         dtype,

@@ -6,7 +6,6 @@ Nothing is allocated before the bytes that would fill it are known to be there.
 import base64
 import binascii
 import json
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,11 @@ import numpy.typing as npt
 
 from p2o_shapedb.model_folder import LoadLimits, ModelFolder
 from points2objects.errors import InputError
+from points2objects.glb_container import COMPONENTS, split_chunks
 
 Record = dict[str, Any]
 Array = npt.NDArray[Any]
 
-_MAGIC, _JSON, _BIN = 0x46546C67, 0x4E4F534A, 0x004E4942
-_COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
 _COMPRESSED = (
     "KHR_draco_mesh_compression",
@@ -58,7 +56,7 @@ def open_gltf(path: Path, limits: LoadLimits) -> GltfDocument:
         InputError: Broken, compressed, longer than the limits, or with buffers elsewhere.
     """
     data = path.read_bytes()
-    text, binary = _chunks(data) if path.suffix.lower() == ".glb" else (data, None)
+    text, binary = split_chunks(data) if path.suffix.lower() == ".glb" else (data, None)
     if len(text) < 2 or text.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] != b"{":
         raise InputError("is no glTF: it holds no JSON document")
     if sum(text.count(mark) for mark in (b",", b"[", b"{")) > limits.json_values:
@@ -127,9 +125,9 @@ def read_accessor(document: GltfDocument, index: Any, most: int) -> Array:
     if count > most:
         raise InputError(f"accessor {index} has {count} elements, more than the {most} allowed")
     kind, component = accessor.get("type"), accessor.get("componentType")
-    if kind not in _WIDTHS or component not in _COMPONENTS:
+    if kind not in _WIDTHS or component not in COMPONENTS:
         raise InputError(f"accessor {index} is of an unknown type")
-    dtype, width = np.dtype(_COMPONENTS[component]), _WIDTHS[kind]
+    dtype, width = np.dtype(COMPONENTS[component]), _WIDTHS[kind]
     sparse = accessor.get("sparse")
     if "bufferView" in accessor:
         offset = whole(accessor, "byteOffset", 0)
@@ -161,26 +159,6 @@ def view_bytes(document: GltfDocument, index: Any) -> memoryview:
 def uri_bytes(document: GltfDocument, uri: Any) -> bytes:
     """Return what a URI holds: data in base64, or a file in the model's folder."""
     return _uri_bytes(uri, document.path, document.folder, None)
-
-
-def _chunks(data: bytes) -> tuple[bytes, bytes | None]:
-    """Split a GLB into its JSON and its binary chunk."""
-    if len(data) < 20 or struct.unpack_from("<I", data)[0] != _MAGIC:
-        raise InputError("is no GLB: its first bytes are wrong")
-    _, version, length = struct.unpack_from("<III", data)
-    if version != 2:
-        raise InputError(f"is GLB version {version}; only 2 is read")
-    if length > len(data):
-        raise InputError(f"is truncated: {len(data)} bytes of {length}")
-    chunks: dict[int, bytes] = {}
-    start = 12
-    while start + 8 <= length:
-        size, kind = struct.unpack_from("<II", data, start)
-        if start + 8 + size > length:
-            raise InputError(f"is truncated: a chunk ends at byte {start + 8 + size} of {length}")
-        chunks.setdefault(kind, data[start + 8 : start + 8 + size])
-        start += 8 + (size + 3) // 4 * 4
-    return chunks.get(_JSON, b""), chunks.get(_BIN)
 
 
 def _check_version(document: Any) -> None:
@@ -259,7 +237,7 @@ def _with_sparse(document: GltfDocument, sparse: Record, values: Array) -> Array
     count = whole(sparse, "count")
     if count > len(values) or where.get("componentType") not in (5121, 5123, 5125):
         raise InputError("has a sparse accessor with more changes than elements")
-    dtype = np.dtype(_COMPONENTS[where["componentType"]])
+    dtype = np.dtype(COMPONENTS[where["componentType"]])
     rows = _elements(
         document, where.get("bufferView"), whole(where, "byteOffset", 0), count, dtype, 1
     )[:, 0]

@@ -203,10 +203,10 @@ def test_files_it_cannot_read_are_refused(
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "does not start like one"),
-        (b"PNG" * 20, "does not start like one"),
-        (struct.pack("<III", 0x46546C67, 1, 20) + bytes(20), "glTF version 1"),
-        (struct.pack("<III", 0x46546C67, 2, 999) + bytes(20), "truncated: 32 of 999 bytes"),
+        (b"", "is no GLB"),
+        (b"PNG" * 20, "is no GLB"),
+        (struct.pack("<III", 0x46546C67, 1, 20) + bytes(20), "is GLB version 1"),
+        (struct.pack("<III", 0x46546C67, 2, 999) + bytes(20), "is truncated: 32 bytes of 999"),
         (struct.pack("<III", 0x46546C67, 2, 12) + bytes(20), "not a GLB"),
     ],
 )
