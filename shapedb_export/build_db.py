@@ -12,7 +12,7 @@ def main() -> int:
 
     def body() -> None:
         from p2o_shapedb.build import build
-        from p2o_shapedb.summary import describe
+        from p2o_shapedb.reports.summary import describe
 
         report = build(config)
         print(describe(report))

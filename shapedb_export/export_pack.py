@@ -12,7 +12,7 @@ def main() -> int:
 
     def body() -> None:
         from p2o_shapedb.database import ShapeDB
-        from p2o_shapedb.pack import write_pack
+        from p2o_shapedb.packing.pack import write_pack
 
         if config.report:
             refuse_existing(config.report, config.overwrite)

@@ -40,7 +40,7 @@ def convert(config: ConvertConfig) -> ConversionReport:
         ConversionError: A step broke its limit; the report then lies beside where the bundle
             would have been.
     """
-    from p2o_shapedb.pack import write_pack
+    from p2o_shapedb.packing.pack import write_pack
     from p2o_train.checkpoint import load_network
 
     check_route(config.via)

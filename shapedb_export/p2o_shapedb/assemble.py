@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from p2o_shapedb.cache import Cache
-from p2o_shapedb.cluster import ClusterOptions, cluster_class
-from p2o_shapedb.cluster_cache import Clustered, ClusterJob, kept_clusters
+from p2o_shapedb.clustering.cluster import ClusterOptions, cluster_class
+from p2o_shapedb.clustering.cluster_cache import Clustered, ClusterJob, kept_clusters
+from p2o_shapedb.clustering.quality import ClusterQuality, measure_clusters
+from p2o_shapedb.clustering.soft_labels import soft_labels, soft_radius
 from p2o_shapedb.config import BuildConfig
 from p2o_shapedb.database import SDF_SIZE, ModelEntry, ShapeDB
 from p2o_shapedb.process import Facts, Job
-from p2o_shapedb.quality import ClusterQuality, measure_clusters
-from p2o_shapedb.soft_labels import soft_labels, soft_radius
 from points2objects.errors import InputError
 from points2objects.geometry import FloatArray
 

@@ -18,13 +18,13 @@ import numpy as np
 
 from p2o_shapedb.assemble import Assembled, Made, assemble
 from p2o_shapedb.cache import Cache, Refusal, cache_key
+from p2o_shapedb.cad.overrides import read_overrides
 from p2o_shapedb.command import atomic_path, refuse_existing
 from p2o_shapedb.config import BuildConfig
 from p2o_shapedb.database import ShapeDB, mesh_path
-from p2o_shapedb.oracle_report import measure_oracle
-from p2o_shapedb.overrides import read_overrides
 from p2o_shapedb.process import Job, process_model
-from p2o_shapedb.report import BuildReport, ClassReport, WorkReport, report_classes
+from p2o_shapedb.reports.oracle_report import measure_oracle
+from p2o_shapedb.reports.report import BuildReport, ClassReport, WorkReport, report_classes
 from p2o_shapedb.sources import find_jobs
 from p2o_shapedb.workers import Limits, run_in_workers
 from points2objects.errors import InputError
@@ -175,9 +175,9 @@ def _report(
 def _write(
     folder: Path, report: BuildReport, made: tuple[Made, ...], cache: Cache, config: BuildConfig
 ) -> None:
-    from p2o_shapedb.contact_sheet import write_contact_sheets
-    from p2o_shapedb.soft_plot import write_soft_plot
-    from p2o_shapedb.summary import markdown
+    from p2o_shapedb.reports.contact_sheet import write_contact_sheets
+    from p2o_shapedb.reports.soft_plot import write_soft_plot
+    from p2o_shapedb.reports.summary import markdown
 
     report.database.save(folder)
     for item in made:

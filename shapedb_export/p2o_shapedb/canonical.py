@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from p2o_shapedb.cad.meshes import RawMesh
 from p2o_shapedb.database import SDF_SIZE, CanonicalMesh
-from p2o_shapedb.meshes import RawMesh
 from points2objects.geometry import FloatArray, IntArray, rotation_about_y
 
 

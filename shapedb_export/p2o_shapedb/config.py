@@ -7,11 +7,11 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from p2o_shapedb.axes import Axes, Front, Up
+from p2o_shapedb.cad.axes import Axes, Front, Up
 from p2o_shapedb.database import CLASSES
-from p2o_shapedb.pack import PackOptions
-from p2o_shapedb.pack_glb import Compression
-from p2o_shapedb.surface_error import Tolerance
+from p2o_shapedb.packing.pack import PackOptions
+from p2o_shapedb.packing.pack_glb import Compression
+from p2o_shapedb.packing.surface_error import Tolerance
 from points2objects.errors import InputError
 
 

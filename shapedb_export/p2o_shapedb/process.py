@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from p2o_shapedb import procedural
-from p2o_shapedb.axes import Axes
+from p2o_shapedb.cad.axes import Axes
+from p2o_shapedb.cad.meshes import CadFile, RawMesh, clean, load_mesh
 from p2o_shapedb.canonical import Canonical, canonicalise, surface_points
 from p2o_shapedb.database import SURFACE_POINTS, CanonicalMesh
-from p2o_shapedb.meshes import CadFile, RawMesh, clean, load_mesh
-from p2o_shapedb.sdf import OPEN_POLICY, OpenPolicy, SignedDistance, signed_distance
+from p2o_shapedb.solids.sdf import OPEN_POLICY, OpenPolicy, SignedDistance, signed_distance
 from p2o_shapedb.symmetry import Symmetry, measure_symmetry
 from points2objects.errors import InputError
 from points2objects.geometry import FloatArray

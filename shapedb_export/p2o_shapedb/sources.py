@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from p2o_shapedb import procedural
-from p2o_shapedb.axes import Axes
+from p2o_shapedb.cad.axes import Axes
+from p2o_shapedb.cad.meshes import CadFile, find_cad
+from p2o_shapedb.cad.overrides import FileOverride, Frame, Overrides, SourceOverride
+from p2o_shapedb.cad.shapenet import find_shapenet
 from p2o_shapedb.config import BuildConfig
-from p2o_shapedb.meshes import CadFile, find_cad
-from p2o_shapedb.overrides import FileOverride, Frame, Overrides, SourceOverride
 from p2o_shapedb.process import Job
-from p2o_shapedb.shapenet import find_shapenet
 from points2objects.errors import InputError
 
 log = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from p2o_shapedb.cluster import ClusterOptions, cluster_class
+from p2o_shapedb.clustering.cluster import ClusterOptions, cluster_class
 from p2o_shapedb.command import atomic_path, parse, run_command
 from p2o_shapedb.database import CLASSES, SDF_SIZE
 from points2objects.errors import InputError

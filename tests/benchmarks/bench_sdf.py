@@ -64,7 +64,7 @@ def time_models(config: BenchConfig) -> list[Timing]:
 
     from p2o_shapedb.database import ShapeDB
     from p2o_shapedb.process import open_policy
-    from p2o_shapedb.sdf import find_solid, signed_distance
+    from p2o_shapedb.solids.sdf import find_solid, signed_distance
 
     database = ShapeDB.load(config.shapedb)
     count = len(database.models)

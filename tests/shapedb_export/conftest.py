@@ -4,7 +4,7 @@ import pytest
 
 from p2o_shapedb.build import build
 from p2o_shapedb.config import BuildConfig
-from p2o_shapedb.report import BuildReport
+from p2o_shapedb.reports.report import BuildReport
 
 
 @pytest.fixture(scope="session")

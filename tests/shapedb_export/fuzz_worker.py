@@ -11,7 +11,7 @@ import time
 import traceback
 from pathlib import Path
 
-from p2o_shapedb.meshes import EXTENSIONS, load_mesh
+from p2o_shapedb.cad.meshes import EXTENSIONS, load_mesh
 from points2objects.errors import InputError
 
 FOREIGN = ("secret.bin", "secret/", "passwd", "hostname")

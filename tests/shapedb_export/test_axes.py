@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from p2o_shapedb.axes import Axes, Front, Up
+from p2o_shapedb.cad.axes import Axes, Front, Up
 from points2objects.errors import InputError
 
 AXES: tuple[Up, ...] = ("x", "y", "z", "-x", "-y", "-z")

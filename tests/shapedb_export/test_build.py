@@ -13,12 +13,12 @@ import trimesh as trimesh_typed
 
 from p2o_shapedb import build as build_module
 from p2o_shapedb.build import build
+from p2o_shapedb.cad.meshes import CadFile
 from p2o_shapedb.config import BuildConfig, PackConfig
 from p2o_shapedb.database import ShapeDB
-from p2o_shapedb.meshes import CadFile
 from p2o_shapedb.process import Job, process_model
-from p2o_shapedb.report import BuildReport, ClassReport
-from p2o_shapedb.summary import describe
+from p2o_shapedb.reports.report import BuildReport, ClassReport
+from p2o_shapedb.reports.summary import describe
 from points2objects.errors import InputError
 
 trimesh: Any = trimesh_typed  # half of its own annotations are missing

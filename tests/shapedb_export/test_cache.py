@@ -4,10 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from p2o_shapedb.axes import Axes
 from p2o_shapedb.cache import Cache, Refusal, cache_key, side_files
+from p2o_shapedb.cad.axes import Axes
+from p2o_shapedb.cad.meshes import CadFile
 from p2o_shapedb.database import CanonicalMesh
-from p2o_shapedb.meshes import CadFile
 from p2o_shapedb.pipeline_version import code_only, pipeline_version
 from p2o_shapedb.process import Facts, Job, Record
 from points2objects.errors import InputError
@@ -124,4 +124,4 @@ def test_the_version_follows_the_code_and_not_its_comments() -> None:
     before = code_only('def f(x):\n    """Say."""\n    return x  # why\n')
     assert code_only("def f(x):\n\n    return x\n") == before
     assert code_only("def f(x):\n    return -x\n") != before
-    assert pipeline_version() != pipeline_version("axes")
+    assert pipeline_version() != pipeline_version("cad.axes")

@@ -3,10 +3,10 @@ from typing import Any
 import numpy as np
 import trimesh as trimesh_typed
 
+from p2o_shapedb.cad.meshes import RawMesh
 from p2o_shapedb.canonical import canonicalise, interpolate, sample_surface, surface_points
-from p2o_shapedb.meshes import RawMesh
-from p2o_shapedb.sdf import OpenPolicy, signed_distance
-from p2o_shapedb.solid_columns import cell_centers
+from p2o_shapedb.solids.sdf import OpenPolicy, signed_distance
+from p2o_shapedb.solids.solid_columns import cell_centers
 
 trimesh: Any = trimesh_typed  # half of its own annotations are missing
 

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from p2o_shapedb.cluster import ClassClusters, ClusterOptions, cluster_class
-from p2o_shapedb.kmeans import exact_coordinates
+from p2o_shapedb.clustering.cluster import ClassClusters, ClusterOptions, cluster_class
+from p2o_shapedb.clustering.kmeans import exact_coordinates
 from points2objects.errors import InputError
 from points2objects.geometry import FloatArray, IntArray
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from p2o_shapedb.cache import Cache
-from p2o_shapedb.cluster import ClusterOptions, cluster_class
-from p2o_shapedb.cluster_cache import Clustered, ClusterJob, kept_clusters
-from p2o_shapedb.quality import measure_clusters
+from p2o_shapedb.clustering.cluster import ClusterOptions, cluster_class
+from p2o_shapedb.clustering.cluster_cache import Clustered, ClusterJob, kept_clusters
+from p2o_shapedb.clustering.quality import measure_clusters
 from points2objects.errors import InputError
 
 GRIDS = np.random.default_rng(0).normal(size=(8, 4, 4, 4)).astype(np.float32)

@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from p2o_shapedb.contact_sheet import page, picture
 from p2o_shapedb.database import CanonicalMesh
-from p2o_shapedb.raster import SUPERSAMPLING, Triangles, View, draw
-from p2o_shapedb.report import BuildReport
+from p2o_shapedb.reports.contact_sheet import page, picture
+from p2o_shapedb.reports.raster import SUPERSAMPLING, Triangles, View, draw
+from p2o_shapedb.reports.report import BuildReport
 from points2objects.geometry import ByteArray, FloatArray
 
 HEAD_ON = np.array([0.0, 0.0, -1.0])
@@ -61,7 +61,7 @@ def test_many_fragments_are_drawn_in_portions(monkeypatch: pytest.MonkeyPatch) -
     scene = triangles([FAR, NEAR], RED, BLUE)
     view = View(HEAD_ON, np.zeros(3), 2.0)
     whole = draw(scene, view, 32)
-    monkeypatch.setattr("p2o_shapedb.raster._MOST_FRAGMENTS", 10 * SUPERSAMPLING)
+    monkeypatch.setattr("p2o_shapedb.reports.raster._MOST_FRAGMENTS", 10 * SUPERSAMPLING)
     np.testing.assert_array_equal(draw(scene, view, 32), whole)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from p2o_shapedb.database import CLASSES, CanonicalMesh, ModelEntry, ShapeDB
-from p2o_shapedb.report import BuildReport
+from p2o_shapedb.reports.report import BuildReport
 from points2objects.errors import InputError
 
 

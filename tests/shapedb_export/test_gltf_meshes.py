@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from p2o_shapedb.meshes import load_mesh
+from p2o_shapedb.cad.meshes import load_mesh
 from points2objects.errors import InputError
 from points2objects.geometry import FloatArray
 

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 import trimesh as trimesh_typed
 
-from p2o_shapedb.meshes import load_mesh
-from p2o_shapedb.model_folder import LoadLimits, ModelFolder
+from p2o_shapedb.cad.meshes import load_mesh
+from p2o_shapedb.cad.model_folder import LoadLimits, ModelFolder
 from points2objects.errors import InputError
 
 trimesh: Any = trimesh_typed  # half of its own annotations are missing

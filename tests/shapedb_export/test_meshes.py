@@ -7,8 +7,8 @@ import pytest
 import trimesh as trimesh_typed
 from PIL import Image
 
-from p2o_shapedb.meshes import EXTENSIONS, clean, find_cad, load_mesh
-from p2o_shapedb.meshes import RawMesh as Raw
+from p2o_shapedb.cad.meshes import EXTENSIONS, clean, find_cad, load_mesh
+from p2o_shapedb.cad.meshes import RawMesh as Raw
 from points2objects.errors import InputError
 
 trimesh: Any = trimesh_typed  # half of its own annotations are missing

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from p2o_shapedb.axes import Axes
-from p2o_shapedb.overrides import FileOverride, SourceOverride, read_overrides
+from p2o_shapedb.cad.axes import Axes
+from p2o_shapedb.cad.overrides import FileOverride, SourceOverride, read_overrides
 from points2objects.errors import InputError
 
 

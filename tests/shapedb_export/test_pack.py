@@ -14,7 +14,7 @@ from pygltflib import GLTF2
 
 from p2o_shapedb.config import PackConfig
 from p2o_shapedb.database import CanonicalMesh, ShapeDB, mesh_path
-from p2o_shapedb.pack import (
+from p2o_shapedb.packing.pack import (
     PackOptions,
     PackReport,
     encode_exemplars,
@@ -22,8 +22,8 @@ from p2o_shapedb.pack import (
     pack_exemplars,
     write_pack,
 )
-from p2o_shapedb.report import BuildReport
-from p2o_shapedb.surface_error import Tolerance
+from p2o_shapedb.packing.surface_error import Tolerance
+from p2o_shapedb.reports.report import BuildReport
 from points2objects.errors import InputError
 from points2objects.exemplars import ExemplarPack
 from points2objects.glb import decode_glb

@@ -3,10 +3,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from p2o_shapedb.cluster import ClassClusters, ClusterOptions, cluster_class
+from p2o_shapedb.clustering.cluster import ClassClusters, ClusterOptions, cluster_class
+from p2o_shapedb.clustering.quality import measure_clusters, silhouette
 from p2o_shapedb.database import CanonicalMesh, common_symmetry
-from p2o_shapedb.oracle import SOLID_SIZE, SolidTask, enlarged, make_solid, overlap, read_solid
-from p2o_shapedb.quality import measure_clusters, silhouette
+from p2o_shapedb.reports.oracle import (
+    SOLID_SIZE,
+    SolidTask,
+    enlarged,
+    make_solid,
+    overlap,
+    read_solid,
+)
 
 
 def box_mesh(x: float = 0.5) -> CanonicalMesh:

@@ -6,8 +6,8 @@ import pytest
 import trimesh as trimesh_typed
 
 from p2o_shapedb.procedural.parts import lathe
-from p2o_shapedb.sdf import OpenPolicy, find_solid, inside_by_method, signed_distance
-from p2o_shapedb.solid_columns import cell_centers, column_winding, inside_by_columns
+from p2o_shapedb.solids.sdf import OpenPolicy, find_solid, inside_by_method, signed_distance
+from p2o_shapedb.solids.solid_columns import cell_centers, column_winding, inside_by_columns
 from points2objects.geometry import FloatArray, IntArray
 
 trimesh: Any = trimesh_typed  # half of its own annotations are missing

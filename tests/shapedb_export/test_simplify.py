@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import trimesh as trimesh_typed
 
-from p2o_shapedb.simplify import simplify, simplify_within, weld
-from p2o_shapedb.surface_error import Reference, Tolerance
+from p2o_shapedb.packing.simplify import simplify, simplify_within, weld
+from p2o_shapedb.packing.surface_error import Reference, Tolerance
 from points2objects.errors import InputError
 
 trimesh: Any = trimesh_typed  # half of its own annotations are missing

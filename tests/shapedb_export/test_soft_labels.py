@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from p2o_shapedb.report import BuildReport
-from p2o_shapedb.soft_labels import soft_labels, soft_radius
-from p2o_shapedb.soft_plot import BINS, target_shares
+from p2o_shapedb.clustering.soft_labels import soft_labels, soft_radius
+from p2o_shapedb.reports.report import BuildReport
+from p2o_shapedb.reports.soft_plot import BINS, target_shares
 
 
 def test_soft_labels_are_one_for_the_same_shape_and_fall_linearly_to_zero() -> None:

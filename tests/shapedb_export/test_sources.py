@@ -7,8 +7,8 @@ import pytest
 import trimesh as trimesh_typed
 
 from p2o_shapedb.build import build
+from p2o_shapedb.cad.overrides import read_overrides
 from p2o_shapedb.config import BuildConfig
-from p2o_shapedb.overrides import read_overrides
 from p2o_shapedb.process import Job, process_model
 from p2o_shapedb.sources import Found, find_jobs
 from points2objects.errors import InputError

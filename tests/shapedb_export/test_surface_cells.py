@@ -2,9 +2,9 @@ import igl
 import numpy as np
 import pytest
 
-from p2o_shapedb import surface_cells
-from p2o_shapedb.solid_columns import cell_centers, runs
-from p2o_shapedb.surface_cells import touched_cells
+from p2o_shapedb.solids import surface_cells
+from p2o_shapedb.solids.solid_columns import cell_centers, runs
+from p2o_shapedb.solids.surface_cells import touched_cells
 from points2objects.geometry import FloatArray, IntArray
 
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import trimesh as trimesh_typed
 
-from p2o_shapedb.normals import crease_normals, fitted_normals
-from p2o_shapedb.refit import refit
-from p2o_shapedb.surface_error import Reference, SurfaceError, Tolerance, project
+from p2o_shapedb.packing.normals import crease_normals, fitted_normals
+from p2o_shapedb.packing.refit import refit
+from p2o_shapedb.packing.surface_error import Reference, SurfaceError, Tolerance, project
 from points2objects.errors import InputError
 
 trimesh: Any = trimesh_typed  # half of its own annotations are missing

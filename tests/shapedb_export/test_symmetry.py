@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import trimesh as trimesh_typed
 
+from p2o_shapedb.cad.meshes import RawMesh
 from p2o_shapedb.canonical import canonicalise, sample_surface
-from p2o_shapedb.meshes import RawMesh
 from p2o_shapedb.procedural.parts import Part, box, lathe, leg, plate
 from p2o_shapedb.symmetry import Symmetry, measure_symmetry
 

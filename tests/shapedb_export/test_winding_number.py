@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import trimesh as trimesh_typed
 
-from p2o_shapedb.open_mesh import inside_by_winding_number
-from p2o_shapedb.orientation import weld
-from p2o_shapedb.solid_columns import cell_centers
-from p2o_shapedb.winding_number import CappedMesh
+from p2o_shapedb.solids.open_mesh import inside_by_winding_number
+from p2o_shapedb.solids.orientation import weld
+from p2o_shapedb.solids.solid_columns import cell_centers
+from p2o_shapedb.solids.winding_number import CappedMesh
 from points2objects.geometry import FloatArray, IntArray
 
 trimesh: Any = trimesh_typed  # half of its own annotations are missing

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from p2o_shapedb.pack_glb import PackedNode, encode_pack
-from p2o_shapedb.quantise import quantise
+from p2o_shapedb.packing.pack_glb import PackedNode, encode_pack
+from p2o_shapedb.packing.quantise import quantise
 from points2objects import Box9DoF, Camera, Detections, ExemplarPack, Scene
 from points2objects.bundle import Bundle
 from points2objects.geometry import rotation_about_y

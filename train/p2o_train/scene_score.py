@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from p2o_shapedb.database import ShapeDB
-from p2o_shapedb.oracle import overlap
+from p2o_shapedb.reports.oracle import overlap
 from p2o_train.data.sample import Sample
 from p2o_train.metrics.procrustes import aligned
 from p2o_train.metrics.scene_voxels import (

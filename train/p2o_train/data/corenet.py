@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
+from p2o_shapedb.cad.shapenet import MODEL
 from p2o_shapedb.database import ShapeDB
-from p2o_shapedb.shapenet import MODEL
 from p2o_train.data.corenet_scene import (
     CAMERA_FROM_RECONSTRUCTION,
     EYE,

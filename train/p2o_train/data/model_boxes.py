@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from p2o_shapedb.cad.meshes import load_mesh
 from p2o_shapedb.database import ShapeDB
-from p2o_shapedb.meshes import load_mesh
 from points2objects.errors import InputError
 from points2objects.geometry import Box9DoF, FloatArray, project_to_so3
 

@@ -8,10 +8,10 @@ import numpy.typing as npt
 
 from p2o_shapedb.command import atomic_path
 from p2o_shapedb.database import CanonicalMesh, ShapeDB
-from p2o_shapedb.oracle import SOLID_SIZE
 from p2o_shapedb.pipeline_version import code_only, pipeline_version
-from p2o_shapedb.sdf import CHECK_SIZE, OPEN_POLICY, OpenPolicy, find_solid, inside_by_method
-from p2o_shapedb.surface_cells import touched_cells
+from p2o_shapedb.reports.oracle import SOLID_SIZE
+from p2o_shapedb.solids.sdf import CHECK_SIZE, OPEN_POLICY, OpenPolicy, find_solid, inside_by_method
+from p2o_shapedb.solids.surface_cells import touched_cells
 from p2o_train.metrics.scene_voxels import Solid
 from points2objects.errors import InputError
 from points2objects.files import sha256
@@ -41,7 +41,7 @@ class Solids:
         """Keep solids below a folder, apart from those of other databases and other code."""
         self._shapedb = shapedb
         own = code_only(Path(__file__).read_text("utf-8"))
-        code = sha256((pipeline_version("sdf") + own).encode())
+        code = sha256((pipeline_version("solids.sdf") + own).encode())
         self._folder = folder / f"{shapedb.digest[:12]}-{code[:12]}"
         self._known: dict[int, Solid] = {}
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from p2o_shapedb.cad.meshes import clean, find_cad, load_mesh
 from p2o_shapedb.canonical import Canonical, canonicalise
-from p2o_shapedb.meshes import clean, find_cad, load_mesh
 from p2o_train.rendering.layout import Standing, jittered_extent, set_on
 
 # Cups and vases look like mugs and bottles, benches like sofas: unlabelled, they would confuse.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from p2o_shapedb.normals import crease_normals, unit
+from p2o_shapedb.packing.normals import crease_normals, unit
 from points2objects.errors import InputError
 from points2objects.geometry import FloatArray, IntArray
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from p2o_shapedb.gltf_document import (
+from p2o_shapedb.cad.gltf_document import (
     GltfDocument,
     Record,
     item,
@@ -19,9 +19,9 @@ from p2o_shapedb.gltf_document import (
     view_bytes,
     whole,
 )
-from p2o_shapedb.mesh_colors import ImageReader, sample_nearest, srgb_from_linear, to_bytes
-from p2o_shapedb.mesh_part import MeshFile, MeshPart
-from p2o_shapedb.model_folder import LoadLimits
+from p2o_shapedb.cad.mesh_colors import ImageReader, sample_nearest, srgb_from_linear, to_bytes
+from p2o_shapedb.cad.mesh_part import MeshFile, MeshPart
+from p2o_shapedb.cad.model_folder import LoadLimits
 from points2objects.errors import InputError
 from points2objects.geometry import ByteArray, FloatArray, IntArray
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from p2o_shapedb.quantise import HALF_SIDE, PackedMesh
+from p2o_shapedb.packing.quantise import HALF_SIDE, PackedMesh
 
 Compression = Literal["none", "meshopt"]
 

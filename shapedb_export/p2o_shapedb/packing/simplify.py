@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from p2o_shapedb.normals import crease_normals, fitted_normals
-from p2o_shapedb.refit import refit
-from p2o_shapedb.surface_error import Reference, SurfaceError, Tolerance, project
+from p2o_shapedb.packing.normals import crease_normals, fitted_normals
+from p2o_shapedb.packing.refit import refit
+from p2o_shapedb.packing.surface_error import Reference, SurfaceError, Tolerance, project
 from points2objects.errors import InputError
 from points2objects.geometry import FloatArray, IntArray
 

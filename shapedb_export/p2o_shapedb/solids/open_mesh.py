@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from p2o_shapedb.orientation import weld
-from p2o_shapedb.solid_columns import BoolArray
-from p2o_shapedb.surface_cells import touched_cells
-from p2o_shapedb.winding_number import CappedMesh
+from p2o_shapedb.solids.orientation import weld
+from p2o_shapedb.solids.solid_columns import BoolArray
+from p2o_shapedb.solids.surface_cells import touched_cells
+from p2o_shapedb.solids.winding_number import CappedMesh
 from points2objects.geometry import FloatArray, IntArray
 
 DECISIVE = 16

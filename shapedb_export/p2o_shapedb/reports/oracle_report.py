@@ -10,8 +10,8 @@ from p2o_shapedb.assemble import Made
 from p2o_shapedb.cache import Cache
 from p2o_shapedb.config import BuildConfig
 from p2o_shapedb.database import ShapeDB
-from p2o_shapedb.oracle import SOLID_SIZE, SolidTask, make_solid, overlap, read_solid
-from p2o_shapedb.report import OracleIou
+from p2o_shapedb.reports.oracle import SOLID_SIZE, SolidTask, make_solid, overlap, read_solid
+from p2o_shapedb.reports.report import OracleIou
 from p2o_shapedb.workers import Limits, run_in_workers
 
 log = logging.getLogger(__name__)

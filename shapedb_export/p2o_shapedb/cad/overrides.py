@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import tomllib
 
-from p2o_shapedb.axes import Axes, Front, Up
+from p2o_shapedb.cad.axes import Axes, Front, Up
 from points2objects.errors import InputError
 
 SHIPPED = Path(__file__).with_name("overrides.toml")

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from p2o_shapedb.solid_columns import BoolArray, cell_centers, column_winding
-from p2o_shapedb.surface_cells import touched_cells
+from p2o_shapedb.solids.solid_columns import BoolArray, cell_centers, column_winding
+from p2o_shapedb.solids.surface_cells import touched_cells
 from points2objects.geometry import FloatArray, IntArray
 
 _COARSEST = 16

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from p2o_shapedb.database import CanonicalMesh, ShapeDB
-from p2o_shapedb.raster import Triangles, View, draw
+from p2o_shapedb.reports.raster import Triangles, View, draw
 from points2objects.geometry import ByteArray, FloatArray
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from p2o_shapedb.cache import Cache
-from p2o_shapedb.cluster import ClassClusters, ClusterOptions
+from p2o_shapedb.clustering.cluster import ClassClusters, ClusterOptions
+from p2o_shapedb.clustering.quality import ClusterQuality
 from p2o_shapedb.command import atomic_path
 from p2o_shapedb.pipeline_version import pipeline_version
-from p2o_shapedb.quality import ClusterQuality
 from points2objects.errors import InputError
 from points2objects.files import sha256
 
@@ -51,7 +51,7 @@ class ClusterJob:
     def digest(self) -> str:
         """Return the name under which the result is kept."""
         told = [self.keys, self.train.tolist(), self.eligible.tolist(), asdict(self.options)]
-        text = pipeline_version("quality") + json.dumps(told)
+        text = pipeline_version("clustering.quality") + json.dumps(told)
         return sha256(text.encode())[:32]
 
 

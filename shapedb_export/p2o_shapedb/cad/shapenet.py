@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from p2o_shapedb.meshes import CadFile
-from p2o_shapedb.overrides import Synset
+from p2o_shapedb.cad.meshes import CadFile
+from p2o_shapedb.cad.overrides import Synset
 from points2objects.errors import InputError
 
 MODEL = Path("models") / "model_normalized.obj"

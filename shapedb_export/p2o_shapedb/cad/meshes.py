@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from p2o_shapedb.gltf_meshes import read_gltf
-from p2o_shapedb.mesh_part import MeshPart
-from p2o_shapedb.model_folder import LoadLimits
-from p2o_shapedb.plain_formats import read_plain
+from p2o_shapedb.cad.gltf_meshes import read_gltf
+from p2o_shapedb.cad.mesh_part import MeshPart
+from p2o_shapedb.cad.model_folder import LoadLimits
+from p2o_shapedb.cad.plain_formats import read_plain
 from points2objects.errors import InputError, check_shape
 from points2objects.geometry import ByteArray, FloatArray, IntArray
 

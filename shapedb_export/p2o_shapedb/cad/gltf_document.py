@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from p2o_shapedb.model_folder import LoadLimits, ModelFolder
+from p2o_shapedb.cad.model_folder import LoadLimits, ModelFolder
 from points2objects.errors import InputError
 from points2objects.glb_container import COMPONENTS, split_chunks
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from p2o_shapedb.report import BuildReport, ClassReport
+from p2o_shapedb.reports.report import BuildReport, ClassReport
 
 SYMMETRY_NAMES = {0: "continuous", 1: "none", 2: "2-fold", 4: "4-fold"}
 _MOST_SHOWN, _MOST_LINES = 30, 200

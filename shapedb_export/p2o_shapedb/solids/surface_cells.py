@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from p2o_shapedb.solid_columns import BoolArray, runs
+from p2o_shapedb.solids.solid_columns import BoolArray, runs
 from points2objects.geometry import FloatArray, IntArray
 
 _STEP = 0.45

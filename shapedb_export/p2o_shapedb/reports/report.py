@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from p2o_shapedb.clustering.quality import ClusterQuality
 from p2o_shapedb.database import ShapeDB
-from p2o_shapedb.quality import ClusterQuality
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ import numpy as np
 
 from p2o_shapedb.command import atomic_path, refuse_existing
 from p2o_shapedb.database import CanonicalMesh, ShapeDB
-from p2o_shapedb.normals import unit
-from p2o_shapedb.pack_glb import Compression, PackedNode, encode_pack
-from p2o_shapedb.quantise import PackedMesh, quantise
-from p2o_shapedb.simplify import simplify_within, weld
-from p2o_shapedb.surface_error import Reference, SurfaceError, Tolerance
+from p2o_shapedb.packing.normals import unit
+from p2o_shapedb.packing.pack_glb import Compression, PackedNode, encode_pack
+from p2o_shapedb.packing.quantise import PackedMesh, quantise
+from p2o_shapedb.packing.simplify import simplify_within, weld
+from p2o_shapedb.packing.surface_error import Reference, SurfaceError, Tolerance
 from p2o_shapedb.workers import Limits, run_in_workers
 from points2objects.errors import InputError
 from points2objects.geometry import FloatArray

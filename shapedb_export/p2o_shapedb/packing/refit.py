@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from p2o_shapedb.normals import unit
-from p2o_shapedb.surface_error import Samples, project
+from p2o_shapedb.packing.normals import unit
+from p2o_shapedb.packing.surface_error import Samples, project
 from points2objects.geometry import FloatArray, IntArray
 
 STAY = 0.02

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from p2o_shapedb.database import SDF_SIZE
-from p2o_shapedb.open_mesh import decisive, inside_by_flood, inside_by_winding_number
-from p2o_shapedb.orientation import outward
-from p2o_shapedb.solid_columns import (
+from p2o_shapedb.solids.open_mesh import decisive, inside_by_flood, inside_by_winding_number
+from p2o_shapedb.solids.orientation import outward
+from p2o_shapedb.solids.solid_columns import (
     BoolArray,
     axis_votes,
     cell_centers,

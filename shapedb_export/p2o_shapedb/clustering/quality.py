@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from p2o_shapedb.cluster import ClassClusters
+from p2o_shapedb.clustering.cluster import ClassClusters
 from points2objects.geometry import FloatArray, IntArray
 
 SILHOUETTE_MODELS = 1000

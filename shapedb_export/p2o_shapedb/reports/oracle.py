@@ -7,7 +7,7 @@ import numpy as np
 
 from p2o_shapedb.command import atomic_path
 from p2o_shapedb.database import CanonicalMesh
-from p2o_shapedb.sdf import inside_by_method
+from p2o_shapedb.solids.sdf import inside_by_method
 from points2objects.geometry import ByteArray, FloatArray
 
 SOLID_SIZE = 128

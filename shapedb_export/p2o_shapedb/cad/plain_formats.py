@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from p2o_shapedb.mesh_colors import ImageReader, sample_nearest, to_bytes
-from p2o_shapedb.mesh_part import MeshFile, MeshPart
-from p2o_shapedb.model_folder import LoadLimits, ModelFolder
+from p2o_shapedb.cad.mesh_colors import ImageReader, sample_nearest, to_bytes
+from p2o_shapedb.cad.mesh_part import MeshFile, MeshPart
+from p2o_shapedb.cad.model_folder import LoadLimits, ModelFolder
 from points2objects.errors import InputError
 from points2objects.geometry import ByteArray, FloatArray
 

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from p2o_shapedb.kmeans import exact_centers, exact_coordinates, row_chunks, streamed_centers
+from p2o_shapedb.clustering.kmeans import (
+    exact_centers,
+    exact_coordinates,
+    row_chunks,
+    streamed_centers,
+)
 from points2objects.errors import InputError, check_shape
 from points2objects.geometry import FloatArray, IntArray
 

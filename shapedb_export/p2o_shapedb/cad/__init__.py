@@ -1,0 +1,1 @@
+"""Read CAD files of many formats and conventions as metric, upright meshes."""

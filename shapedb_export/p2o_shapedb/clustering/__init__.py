@@ -1,0 +1,1 @@
+"""Choose exemplars by k-means on signed distances, and label the other models softly."""

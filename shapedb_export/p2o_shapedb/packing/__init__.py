@@ -1,0 +1,1 @@
+"""Shrink exemplars to the few triangles of the GLB pack."""

@@ -1,0 +1,1 @@
+"""From meshes to inside and outside: voxels and signed distances."""
