@@ -11,9 +11,20 @@ def main() -> int:
     config = parse(ImportConfig, "Turn a dataset that other people made into one of ours.")
 
     def body() -> None:
+        from p2o_train.data.corenet import held_out_models
         from p2o_train.data.importing import import_dataset
         from p2o_train.data.pix3d_models import FRONT, link_models
+        from points2objects.files import write_file
 
+        if config.list_models is not None:
+            models = held_out_models(config.root, config.scenes)
+            write_file(config.list_models, ("\n".join(models) + "\n").encode())
+            print(
+                f"wrote {config.list_models} ({len(models)} models); next: python "
+                f"shapedb_export/build_db.py --shapenet {config.shapenet} --procedural 0 "
+                f"--exemplars any --held-out {config.list_models}"
+            )
+            return
         if config.link_cad:
             count = link_models(config.root, config.cad)
             print(

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import logging
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from p2o_shapedb.database import SDF_SIZE, ModelEntry, ShapeDB
 from p2o_shapedb.process import Facts, Job
 from points2objects.errors import InputError
 from points2objects.geometry import FloatArray
+
+log = logging.getLogger(__name__)
 
 PROCEDURAL_SOURCE = "points2objects procedural"
 PROCEDURAL_LICENCE = "same as points2objects"
@@ -99,7 +102,16 @@ def assemble(config: BuildConfig, made: tuple[Made, ...], cache: Cache) -> Assem
 
 
 def assign_splits(jobs: list[Job], config: BuildConfig) -> list[str]:
-    """Assign each model by the hash of its id; every class with a spare model gets a val one."""
+    """Assign each model to "train" or "val".
+
+    `config.held_out` decides if there is one, otherwise a hash of the model's id; every class with
+    a spare model then gets a val one.
+
+    Raises:
+        InputError: The file is no text, or names no model of the build.
+    """
+    if config.held_out is not None:
+        return _listed_splits(jobs, config.held_out)
     drawn = [
         int(hashlib.sha256(f"{config.seed}/{job.id}".encode()).hexdigest()[:13], 16) / 16**13
         for job in jobs
@@ -110,6 +122,28 @@ def assign_splits(jobs: list[Job], config: BuildConfig) -> list[str]:
         if config.val_share and len(rows) > config.exemplars_per_class + 1:
             splits[min(rows, key=lambda i: drawn[i])] = "val"
     return splits
+
+
+def _listed_splits(jobs: list[Job], path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--held-out {path}: cannot be read as text ({error})") from error
+    wanted = {line.strip() for line in lines} - {""}
+    names = [{job.id} | ({job.file.key} if job.file else set()) for job in jobs]
+    known = wanted & set[str]().union(*names)
+    if not known:
+        raise InputError(
+            f"--held-out {path}: names none of the {len(jobs)} models; expected one a line, "
+            f"like {' or '.join(sorted(names[0]))}"
+        )
+    if len(known) < len(wanted):
+        lacks = min(wanted - known)
+        log.info(
+            "%s: %d of %d models are not in this build, like %s",
+            *(path, len(wanted - known), len(wanted), lacks),
+        )
+    return ["val" if theirs & known else "train" for theirs in names]
 
 
 def _cluster(cache: Cache, job: ClusterJob) -> Clustered:

@@ -50,6 +50,8 @@ class BuildConfig:
     """Models per class whose overlap with their exemplar is measured; 0 for none."""
     val_share: float = 0.15
     """Share of the models held out for validation; clusters and exemplars never see them."""
+    held_out: Path | None = None
+    """Hold out what this file names instead: a model a line, as chair/NAME or SYNSET/ID."""
     max_extent: float = 10.0
     """Refuse CAD with a side longer than this, metres: its unit is probably not the metre."""
     strict: bool = False
@@ -85,6 +87,8 @@ class BuildConfig:
             raise InputError(f"--classes must be distinct names, got {list(self.classes)}")
         if not 0 <= self.val_share < 1:
             raise InputError(f"--val-share must be in 0..1, got {self.val_share}")
+        if self.held_out is not None and not self.held_out.is_file():
+            raise InputError(f"--held-out {self.held_out}: no such file")
         if not self.cad and not self.shapenet and not self.procedural:
             raise InputError("nothing to build from: give --cad, --shapenet or --procedural")
 

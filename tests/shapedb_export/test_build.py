@@ -139,6 +139,24 @@ def test_only_shippable_models_become_exemplars_unless_told(tmp_path: Path) -> N
         build(cad_config(tmp_path / "db", root, exemplars="ship"))
 
 
+def test_a_list_decides_which_models_are_held_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root, held_out = write_cad(tmp_path / "cad"), tmp_path / "held_out.txt"
+    held_out.write_text("table/t1\n\ntable/t7\n")
+    with caplog.at_level("INFO"):
+        made = build(cad_config(tmp_path / "db", root, held_out=held_out, val_share=0.5)).database
+    assert [model.split for model in made.models] == ["train", "val", "train"]
+    assert sorted(made.exemplar_model) == [0, 2]
+    assert "1 of 2 models are not in this build, like table/t7" in caplog.text
+    held_out.write_text("chair/t1\n")
+    with pytest.raises(InputError, match=r"names none of the 3 models; .* like table/t0"):
+        build(cad_config(tmp_path / "other", root, held_out=held_out))
+    held_out.write_bytes(b"\xff\xfe\xfa")
+    with pytest.raises(InputError, match="cannot be read as text"):
+        build(cad_config(tmp_path / "other", root, held_out=held_out))
+
+
 def test_bad_files_are_left_out_with_a_line_each(tmp_path: Path) -> None:
     root = write_cad(tmp_path / "cad")
     (root / "table" / "bad.obj").write_text("nothing")
@@ -285,6 +303,7 @@ def told_index(one: ClassReport, told: dict[str, Any]) -> int:
         ({"up": "z", "front": "z"}, "--front z lies along --up z"),
         ({"val_share": 1.0}, "--val-share"),
         ({"classes": ("mug", "mug")}, "--classes must be distinct"),
+        ({"held_out": Path("nowhere.txt")}, "--held-out nowhere.txt: no such file"),
     ],
 )
 def test_options_are_checked(changes: dict[str, object], words: str) -> None:

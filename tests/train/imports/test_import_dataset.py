@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from p2o_shapedb.build import build
+from p2o_shapedb.config import BuildConfig
 from p2o_shapedb.database import ShapeDB
 from p2o_train.data import sharding
 from p2o_train.data.corenet import CoReNetDataset, CoReNetOptions
@@ -76,6 +78,31 @@ def test_the_command_writes_what_training_reads(
             np.testing.assert_array_equal(got.model_index, want.model_index)
             np.testing.assert_allclose(got.camera.pose, want.camera.pose, atol=1e-9)
             assert np.abs(got.image.astype(int) - want.image).mean() < 2
+
+
+def test_a_database_can_hold_out_what_the_scenes_do(
+    corenet: "CoReNetWriter", shapenet: Path, tmp_path: Path
+) -> None:
+    held_out = tmp_path / "held_out.txt"
+    mug = corenet.usual[1]
+    corenet.split("pairs.train", corenet.scene())
+    root = corenet.split("pairs.test", corenet.scene((mug,)))
+    done = run("corenet", "--root", root, "--scenes", "pairs", "--list-models", held_out)
+    assert done.returncode == 0, done.stderr
+    assert f"wrote {held_out} (1 models)" in done.stdout
+    assert held_out.read_text() == f"{mug.synset}/{mug.name}\n"
+    made = build(
+        BuildConfig(
+            out=tmp_path / "db", shapenet=(shapenet,), procedural=0, classes=("chair", "mug"),
+            exemplars_per_class=1, exemplars="any", held_out=held_out, oracle_models=0, workers=0,
+        )
+    ).database  # fmt: skip
+    splits = {model.id.split("/")[1]: model.split for model in made.models}
+    assert [name for name, split in splits.items() if split == "val"] == [mug.name]
+    assert mug.name not in [made.models[i].id.split("/")[1] for i in made.exemplar_model]
+    done = run("corenet", "--root", root, "--scenes", "triplets", "--list-models", held_out)
+    assert done.returncode == 2
+    assert "no folder triplets.val or triplets.test" in done.stderr
 
 
 def test_an_interrupted_import_goes_on_and_other_options_are_refused(

@@ -159,6 +159,33 @@ class CoReNetDataset:
         return found[classes.index(human) if human in classes else 0] if found else None
 
 
+def held_out_models(root: Path, scenes: str) -> tuple[str, ...]:
+    """List the models of a protocol's val and test scenes, as <synset>/<id>, sorted.
+
+    Args:
+        root: Folder that holds the splits' folders.
+        scenes: "single", "pairs" or "triplets".
+
+    Raises:
+        InputError: Neither split is there, or a file is broken.
+    """
+    from tqdm import tqdm
+
+    folders = [
+        folder for split in ("val", "test") if (folder := root / f"{scenes}.{split}").is_dir()
+    ]
+    if not folders:
+        raise InputError(f"{root}: no folder {scenes}.val or {scenes}.test; unpack them there")
+    found: set[str] = set()
+    for folder in folders:
+        listing = CoReNetListing.read(folder / "dataset.json")
+        for file in tqdm(listing.files, unit="scene", disable=None, desc=folder.name):
+            with NpzFields(folder / file) as fields:
+                pairs = zip(*read_meshes(folder / file, fields, listing.synsets), strict=True)
+                found.update("/".join(pair) for pair in pairs)
+    return tuple(sorted(found))
+
+
 def boxes_camera(
     scene: CoReNetScene, boxes_file: Sequence[Box9DoF], mirrored: bool = False
 ) -> Box9DoF:

@@ -43,6 +43,9 @@ class ImportConfig:
     """corenet: which scenes."""
     held_out: Literal["val", "test"] = "val"
     """corenet: what becomes our val split; test for numbers to compare with the paper's."""
+    list_models: Path | None = None
+    """corenet: only write the models of the val and test scenes to this file, for build_db.py
+    --held-out, and stop."""
     image: ImageKind = "pbrt"
     """corenet: which of the two pictures of each scene."""
     mirrored: bool = False
@@ -80,6 +83,8 @@ class ImportConfig:
             raise InputError(f"--root {self.root}: no such folder")
         if self.link_cad and self.format != "pix3d":
             raise InputError("--link-cad is for pix3d; corenet's meshes come from --shapenet")
+        if self.list_models is not None and self.format != "corenet":
+            raise InputError("--list-models is for corenet; pix3d holds models out by --split s2")
 
     @property
     def cache(self) -> Path:
