@@ -43,8 +43,8 @@ def parse(config_type: type[Config], description: str, args: list[str] | None = 
 def run_command(main: Callable[[], None], verbose: bool = False) -> int:
     """Run a command's body and return its exit code.
 
-    0 done; 2 misused or bad input (`InputError`, `BundleError`); 130 interrupted; 1 anything else.
-    A failure prints one line that starts with `error:`, and with `verbose` the traceback above it.
+    0 done; 2 misused or bad input (`InputError`, `BundleError`), or a package that is not
+    installed; 130 interrupted; 1 anything else. A failure prints one line that starts with `error:`, and with `verbose` the traceback above it.
     """
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO,
@@ -57,6 +57,9 @@ def run_command(main: Callable[[], None], verbose: bool = False) -> int:
         return _failed(str(error), 2, verbose)
     except KeyboardInterrupt:
         return _failed("interrupted", 130, verbose)
+    except ModuleNotFoundError as error:
+        need = f"needs the Python package {error.name}; 'make lint' installs all that is needed"
+        return _failed(need, 2, verbose)
     except Exception as error:
         hint = "" if verbose else " (--verbose shows where)"
         return _failed(f"{type(error).__name__}: {error}{hint}", 1, verbose)

@@ -49,6 +49,7 @@ def test_help_is_code_0(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (InputError("no such file"), 2),
         (BundleError("parts differ"), 2),
+        (ModuleNotFoundError("No module named 'torch'", name="torch"), 2),
         (RuntimeError("broken\nin two lines"), 1),
         (KeyboardInterrupt(), 130),
         (None, 0),
