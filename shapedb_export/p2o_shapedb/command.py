@@ -44,7 +44,8 @@ def run_command(main: Callable[[], None], verbose: bool = False) -> int:
     """Run a command's body and return its exit code.
 
     0 done; 2 misused or bad input (`InputError`, `BundleError`), or a package that is not
-    installed; 130 interrupted; 1 anything else. A failure prints one line that starts with `error:`, and with `verbose` the traceback above it.
+    installed; 130 interrupted; 1 anything else. A failure prints one line that starts with
+    `error:`, and with `verbose` the traceback above it.
     """
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO,
