@@ -45,6 +45,7 @@ def model_card(
         "One camera frame in; class, CAD exemplar, rotation, position and size of each object out.",
         f"- classes: {', '.join(spec.classes)}\n"
         f"- exemplars: {spec.exemplars_per_class} per class\n"
+        f"- sizes (diagonal of the box, m): {_sizes(spec)}\n"
         f"- input: {spec.input_size}x{spec.input_size} RGB, {spec.fov_deg:g} degrees across\n"
         f"- shape database: `{spec.shapedb_digest}`\n"
         f"- format: {report.shipped} ({FORMATS[report.shipped]}); calibrated on "
@@ -65,6 +66,11 @@ def model_card(
         _LIMITS,
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _sizes(spec: ModelSpec) -> str:
+    named = zip(spec.classes, spec.sizes_m, strict=bool(spec.sizes_m))
+    return ", ".join(f"{name} {low:g} to {high:g}" for name, (low, high) in named) or "not stated"
 
 
 def _sources(models: list[ModelEntry]) -> str:

@@ -1,7 +1,7 @@
 """Checkpoint to bundle: every stage, its proof, and the files."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from p2o_convert.fingerprint import fingerprint, versions
 from p2o_convert.flatbuffer import operators
 from p2o_convert.inputs import (
     bundle_spec,
+    known_sizes,
     load_calibration,
     load_matching_database,
     load_validation,
@@ -49,6 +50,7 @@ def convert(config: ConvertConfig) -> ConversionReport:
     spec = bundle_spec(run.spec, config.score_threshold, config.class_thresholds)
     check_heads(config.quantise.float_heads, spec)
     shapedb = load_matching_database(config.shapedb, spec)
+    spec = replace(spec, sizes_m=known_sizes(shapedb))
     calibration = load_calibration(
         config.dataset, config.calibration, config.calibration_images, shapedb, spec
     )

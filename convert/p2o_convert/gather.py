@@ -80,7 +80,7 @@ def make_missing(
     own = loaded.spec
     same = replace(
         found.spec, name=own.name, score_threshold=own.score_threshold,
-        class_thresholds=own.class_thresholds,
+        class_thresholds=own.class_thresholds, sizes_m=own.sizes_m,
     )  # fmt: skip
     if same != loaded.spec:
         raise InputError(

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from p2o_convert.calibration import Calibration, from_dataset, from_folder, spread
 from p2o_shapedb.database import ShapeDB
 from p2o_train.data.rendered import RenderedDataset
@@ -43,6 +45,18 @@ def bundle_spec(
     if not by_class:
         return spec
     return replace(spec, class_thresholds=tuple(scores[name] for name in spec.classes))
+
+
+def known_sizes(shapedb: ShapeDB) -> tuple[tuple[float, float], ...]:
+    """Return the least and the greatest diagonal of each class's training models, m."""
+    sizes = [
+        np.linalg.norm([m.extent_m for m in models], axis=-1)
+        for models in (
+            [m for m in shapedb.models if m.class_name == name and m.split == "train"]
+            for name in shapedb.classes
+        )
+    ]
+    return tuple((round(float(one.min()), 3), round(float(one.max()), 3)) for one in sizes)
 
 
 def load_matching_database(folder: Path, spec: ModelSpec) -> ShapeDB:

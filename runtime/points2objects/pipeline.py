@@ -15,7 +15,7 @@ from points2objects.interpreter import Interpreter
 from points2objects.place import estimate_up, peak_pixels
 from points2objects.preprocess import check_image, map_pixels, pixel_map, preprocess
 from points2objects.scene import UNTRACKED, Detections, Scene
-from points2objects.settle import Placed, settle
+from points2objects.settle import Placed, of_known_size, settle
 from points2objects.track import KEEPING, Tracker
 
 ASSUMED_FOV_DEG = 65.0
@@ -118,7 +118,10 @@ class Reconstructor:
             up = estimate_up(peaks)
             # Without a pose the view is not turned, so both cameras see the same up.
             camera, canonical = camera.with_gravity(up), canonical.with_gravity(up)
-        detections = self._detections(settle(peaks, canonical, spec), camera, canonical)
+        placed = settle(peaks, canonical, spec)
+        if metric:
+            placed = of_known_size(placed, canonical, spec)
+        detections = self._detections(placed, camera, canonical)
         track_id: IntArray = np.full(len(detections), UNTRACKED, dtype=np.int64)
         if tracker is not None:
             track_id = tracker.update(detections, usual[detections.class_id])

@@ -1,6 +1,7 @@
-"""From boxes read one by one to a scene that can be: on the support plane, one object in one place.
+"""From boxes read one by one to a scene that can be.
 
-Both steps use only what an AR session knows anyway, gravity and the plane. Neither is in the paper,
+Objects rest on the support plane, are one in one place, and have sizes that there are. The steps
+use only what an AR session knows anyway: gravity, the plane and the metre. None is in the paper,
 whose scenes have no known plane.
 """
 
@@ -18,6 +19,10 @@ STANDING_FACTOR = 1.5
 """A box that would have to move farther than by this factor stands on something else."""
 SAME_PLACE = 0.5
 """Of two boxes of a class, the centre of one lies inside the other: one object seen twice."""
+
+
+SIZE_MARGIN = 1.5
+"""Objects may be smaller or larger than all known ones of their class by this factor."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +46,24 @@ def settle(peaks: Peaks, camera: Camera, spec: ModelSpec) -> Placed:
     boxes = rest_on_support(place_level(peaks, camera, spec))
     kept = distinct(boxes, peaks.class_id)
     return Placed(peaks[kept], boxes[kept])
+
+
+def of_known_size(placed: Placed, camera: Camera, spec: ModelSpec) -> Placed:
+    """Drop what has a size in metres that nothing of its class has: a mug as large as a bin.
+
+    Args:
+        placed: Boxes in camera heights.
+        camera: Whose height over the plane is metric.
+        spec: Its `sizes_m` say what is known; if empty, everything stays.
+    """
+    if not spec.sizes_m:
+        return placed
+    sides_m = camera.height_above_support * placed.boxes.scale
+    least, most = np.array(spec.sizes_m)[placed.peaks.class_id].T
+    # Of the logarithm, because twice as large is as wrong as half as large.
+    off = np.abs(np.log(np.linalg.norm(sides_m, axis=-1) / np.sqrt(least * most)))
+    kept = np.flatnonzero(off <= np.log(SIZE_MARGIN * np.sqrt(most / least)))
+    return Placed(placed.peaks[kept], placed.boxes[kept])
 
 
 def rest_on_support(boxes_level: Box9DoF) -> Box9DoF:

@@ -54,6 +54,8 @@ class ModelSpec:
         rotation: How the rotation head is encoded; specs from before this field hold MATRIX.
         score_threshold: Peaks below it are dropped (paper: 0.01 synthetic, 0.1 real images).
         class_thresholds: The same for each class, where they differ; empty: all alike.
+        sizes_m: Diagonal of the smallest and of the largest box of each class's CAD models, m; with
+            a pose, what is far off is dropped. Empty: nothing is known.
         max_objects: At most so many peaks, best first.
         vote_radius: All heads are averaged over the cells this near to a peak, rows and columns; 0
             reads the peak's own. For models whose heads also learned beside the centre (RAY).
@@ -76,6 +78,7 @@ class ModelSpec:
     max_objects: int = 16
     vote_radius: int = 0
     class_thresholds: tuple[float, ...] = ()
+    sizes_m: tuple[tuple[float, float], ...] = ()
     schema_version: int = field(default=SCHEMA_VERSION)
 
     def __post_init__(self) -> None:
@@ -116,6 +119,14 @@ class ModelSpec:
             raise BundleError(
                 f"model spec: class_thresholds must be {len(self.classes)} numbers in 0..1, got "
                 f"{list(self.class_thresholds)}"
+            )
+        if self.sizes_m and (
+            len(self.sizes_m) != len(self.classes)
+            or not all(0 < least <= most for least, most in self.sizes_m)
+        ):
+            raise BundleError(
+                f"model spec: sizes_m must be {len(self.classes)} pairs of lengths, the smaller "
+                f"first, got {list(self.sizes_m)}"
             )
 
     @property
@@ -159,6 +170,7 @@ class ModelSpec:
             for key in ("classes", "mean", "std"):
                 values[key] = tuple(values[key])
             values["class_thresholds"] = tuple(values.get("class_thresholds", ()))
+            values["sizes_m"] = tuple(tuple(pair) for pair in values.get("sizes_m", ()))
             values["pose"] = PoseEncoding(values["pose"])
             values["rotation"] = RotationEncoding(values.get("rotation", RotationEncoding.MATRIX))
             return cls(**values)

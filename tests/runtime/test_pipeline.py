@@ -81,6 +81,26 @@ def test_objects_stand_where_their_spots_are_seen(
     np.testing.assert_allclose(-found.boxes.rotation[:, :, 2], away, atol=1e-6)
 
 
+def test_with_a_pose_what_is_of_no_known_size_is_dropped(
+    tmp_path: Path, spec: ModelSpec, write_pack: Writer, write_model: Writer
+) -> None:
+    camera = _camera(0, (2.0, 1.5, -1.0))
+    frame = _frame(camera, [(np.array([430.0, 300]), RED), (np.array([560.0, 390]), BLUE)])
+    (tmp_path / "pack.glb").write_bytes(write_pack(spec))
+
+    def seen(name: str, sizes_m: tuple[tuple[float, float], ...], metric: bool) -> list[str]:
+        sized = replace(spec, sizes_m=sizes_m)
+        write_bundle(tmp_path / name, sized, write_model(sized), tmp_path / "pack.glb", "")
+        scene = Reconstructor.load(tmp_path / name)(frame, camera if metric else None)
+        return sorted(scene.labels)
+
+    # Both are about a metre across, which few mugs are.
+    real = ((0.7, 1.7), (0.1, 0.3))
+    assert seen("real", real, metric=True) == ["chair"]
+    assert seen("real-again", real, metric=False) == ["chair", "mug"]
+    assert seen("unknown", (), metric=True) == ["chair", "mug"]
+
+
 def test_tracks_follow_objects_from_other_places(bundle_folder: Path) -> None:
     model = Reconstructor.load(bundle_folder)
     camera = _camera(0, (2.0, 1.5, -1.0))

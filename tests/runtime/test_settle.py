@@ -5,10 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from points2objects import Box9DoF, Camera
-from points2objects.geometry import FloatArray, rotation_about_y
+from points2objects import Box9DoF, Camera, ModelSpec
+from points2objects.decode import Peaks
+from points2objects.geometry import FloatArray, IntArray, rigid, rotation_about_y
 from points2objects.place import CAMERA_LEVEL
-from points2objects.settle import STANDING_FACTOR, distinct, rest_on_support
+from points2objects.settle import (
+    SIZE_MARGIN,
+    STANDING_FACTOR,
+    Placed,
+    distinct,
+    of_known_size,
+    rest_on_support,
+)
 
 
 def _standing(seed: int, count: int = 6) -> Box9DoF:
@@ -17,6 +25,14 @@ def _standing(seed: int, count: int = 6) -> Box9DoF:
     scale = rng.uniform(0.1, 0.8, (count, 3))
     center = np.stack([rng.uniform(-1, 1, count), scale[:, 1] / 2, rng.uniform(-4, -1, count)], 1)
     return Box9DoF(rotation_about_y(rng.uniform(-3, 3, count)), center, scale)
+
+
+def _peaks(class_id: IntArray) -> Peaks:
+    n = len(class_id)
+    none = np.zeros((n, 3))
+    return Peaks(
+        class_id, np.ones(n), class_id, class_id, np.zeros((n, 9)), none, none, none, class_id
+    )
 
 
 def _seen_at(boxes: Box9DoF, factor: FloatArray) -> Box9DoF:
@@ -99,6 +115,23 @@ def test_a_small_box_inside_a_large_one_of_its_class_is_the_same_object() -> Non
     )
     assert distinct(boxes, np.array([4, 4])).tolist() == [0]
     assert distinct(boxes[::-1], np.array([4, 4])).tolist() == [0]
+
+
+def test_sizes_count_in_metres_and_with_a_margin(spec: ModelSpec) -> None:
+    spec = replace(spec, sizes_m=((0.6, 1.2), (0.1, 0.2)))
+    limit_m = np.array([0.6 / SIZE_MARGIN, 1.2 * SIZE_MARGIN, 0.1 / SIZE_MARGIN, 0.2 * SIZE_MARGIN])
+    beyond = np.array([-1, 1, -1, 1])
+    class_id = np.array([0, 0, 1, 1])
+    camera = Camera.from_fov(60, 256, 256).with_gravity(np.array([0.0, -1.0, 0.0]))
+    higher = replace(camera, world_from_camera=rigid(np.eye(3), np.array([0, 2.5, 0])))
+    for view, height_m in ((camera, 1.0), (higher, 2.5)):
+        for factor, kept in ((1.01, 0), (0.99, 4)):
+            diagonal = limit_m * factor**beyond / height_m
+            sides = np.repeat(diagonal[:, None] / np.sqrt(3), 3, axis=1)
+            boxes = Box9DoF(np.tile(np.eye(3), (4, 1, 1)), np.zeros((4, 3)), sides)
+            placed = Placed(_peaks(class_id), boxes)
+            assert len(of_known_size(placed, view, spec)) == kept
+            assert len(of_known_size(placed, view, replace(spec, sizes_m=()))) == 4
 
 
 def test_nothing_settles_as_nothing() -> None:

@@ -11,7 +11,8 @@ from points2objects import BundleError, ModelSpec, PoseEncoding
 
 @pytest.mark.parametrize("pose", PoseEncoding)
 def test_json_gives_back_the_spec(spec: ModelSpec, pose: PoseEncoding) -> None:
-    spec = replace(spec, pose=pose, score_threshold=0.1)
+    sizes_m = ((0.5, 1.5), (0.1, 0.2))
+    spec = replace(spec, pose=pose, score_threshold=0.1, sizes_m=sizes_m)
     assert ModelSpec.from_json(spec.to_json()) == spec
 
 
@@ -32,6 +33,8 @@ def test_outputs_follow_classes_and_exemplars(spec: ModelSpec) -> None:
         ({"score_threshold": 1.0}, "score_threshold must be in 0..1"),
         ({"std": (0.0, 1.0, 1.0)}, "std positive"),
         ({"mean": (1.0, 1.0)}, "three numbers"),
+        ({"sizes_m": ((0.1, 0.2),)}, "sizes_m must be 2 pairs of lengths"),
+        ({"sizes_m": ((0.1, 0.2), (0.3, 0.2))}, "sizes_m must be 2 pairs of lengths"),
         ({"fov_deg": 180.0}, "fov_deg must be in 1..179"),
         ({"schema_version": 2}, "reads schema 1, got 2"),
     ],
