@@ -109,6 +109,9 @@ class ConvertConfig:
     """Least score of an object, 0..1, that the bundle stands for; the run's own by default."""
     class_thresholds: tuple[str, ...] = ()
     """CLASS=SCORE for classes that need another least score, as in mug=0.4."""
+    sizes: bool = True
+    """Note the sizes of the CAD models: with a pose, what is far off them is then dropped. Say no
+    if the models are not of natural size."""
     data_note: str = ""
     """A sentence for the model card: what else went into the training pictures, and its licence."""
     licence: str = ""

@@ -50,7 +50,8 @@ def convert(config: ConvertConfig) -> ConversionReport:
     spec = bundle_spec(run.spec, config.score_threshold, config.class_thresholds)
     check_heads(config.quantise.float_heads, spec)
     shapedb = load_matching_database(config.shapedb, spec)
-    spec = replace(spec, sizes_m=known_sizes(shapedb))
+    if config.sizes:
+        spec = replace(spec, sizes_m=known_sizes(shapedb))
     calibration = load_calibration(
         config.dataset, config.calibration, config.calibration_images, shapedb, spec
     )

@@ -48,15 +48,17 @@ def bundle_spec(
 
 
 def known_sizes(shapedb: ShapeDB) -> tuple[tuple[float, float], ...]:
-    """Return the least and the greatest diagonal of each class's training models, m."""
-    sizes = [
-        np.linalg.norm([m.extent_m for m in models], axis=-1)
-        for models in (
-            [m for m in shapedb.models if m.class_name == name and m.split == "train"]
-            for name in shapedb.classes
-        )
-    ]
-    return tuple((round(float(one.min()), 3), round(float(one.max()), 3)) for one in sizes)
+    """Return the least and the greatest diagonal of each class's training models, m.
+
+    Nothing, if models of a class have all the same, as those of a collection that is scaled to one
+    size have (ShapeNet).
+    """
+    sizes: list[tuple[float, float]] = []
+    for name in shapedb.classes:
+        models = [m for m in shapedb.models if m.class_name == name and m.split == "train"]
+        diagonal = np.linalg.norm([m.extent_m for m in models], axis=-1)
+        sizes.append((round(float(diagonal.min()), 3), round(float(diagonal.max()), 3)))
+    return tuple(sizes) if all(most > 1.01 * least for least, most in sizes) else ()
 
 
 def load_matching_database(folder: Path, spec: ModelSpec) -> ShapeDB:

@@ -28,14 +28,14 @@ def save_pictures(
 ) -> list[Path]:
     """Draw samples with known gravity and write one PNG each into an existing folder.
 
-    True boxes are white, predictions at the spec's score threshold have their class's colour.
+    True boxes are white, predictions at the spec's score thresholds have their class's colour.
     """
     import cv2
 
     spec, paths = predictor.spec, []
     for index, sample in enumerate(at_size(sample, spec.input_size) for sample in samples):
         maps = predictor.predict(sample.image)
-        predicted = predict_level(maps, spec, sample.camera, spec.score_threshold)
+        predicted = predict_level(maps, spec, sample.camera)
         path = folder / f"{index:04d}.png"
         if not cv2.imwrite(str(path), draw(sample, predicted, spec)[:, :, ::-1]):
             raise InputError(f"{path}: cannot be written; is the folder there and writable?")

@@ -85,11 +85,9 @@ class ImageScore:
     scene: SceneScore | None = None
 
 
-def predict_level(
-    maps: OutputMaps, spec: ModelSpec, camera: Camera, threshold: float
-) -> Prediction:
+def predict_level(maps: OutputMaps, spec: ModelSpec, camera: Camera) -> Prediction:
     """Read an image's boxes out of the maps, placed with the given camera's pitch and roll."""
-    return _place(decode(maps, spec, threshold), spec, camera)
+    return _place(decode(maps, spec), spec, camera)
 
 
 def score_sample(

@@ -52,7 +52,7 @@ def _show(
     scores = torch.stack([torch.from_numpy(m["heatmap"].real()) for m in maps])
     run_log.heatmaps(step, images, scores.permute(0, 3, 1, 2))
     drawn = [
-        draw(sample, predict_level(m, spec, sample.camera, spec.score_threshold), spec)
+        draw(sample, predict_level(m, spec, sample.camera), spec)
         for sample, m in zip(samples, maps, strict=True)
     ]
     run_log.boxes(step, torch.stack([torch.from_numpy(picture) for picture in drawn]))
