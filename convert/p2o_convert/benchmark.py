@@ -223,13 +223,14 @@ def measure(config: BenchmarkConfig, contest: Contest) -> BenchmarkReport:
         ).items():
             timings[name].append(timing)
     scores: dict[str, dict[str, Any]] = {}
+    images = 0
     if config.evaluate:
         shapedb = load_matching_database(config.shapedb, spec)
         samples = load_validation(config.dataset, shapedb, config.evaluate)
         listed = [
             Candidate(c.name, c.predictor(spec, max(config.threads))) for c in contest.contenders
         ]
-        scores = score_candidates(listed, spec, samples, shapedb)
+        scores, images = score_candidates(listed, spec, samples, shapedb), len(samples)
     return BenchmarkReport(
         model=spec.name,
         shipped=contest.shipped,
@@ -237,7 +238,7 @@ def measure(config: BenchmarkConfig, contest: Contest) -> BenchmarkReport:
         sha256={n: hashlib.sha256(p.read_bytes()).hexdigest() for n, p in files.items()},
         timings=timings,
         scores=scores,
-        images=config.evaluate,
+        images=images,
         repeats=config.repeats,
         machine={
             "cpu": cpu_name(),

@@ -1,10 +1,11 @@
 """Check artefacts that exist already against the checkpoint they claim to come from."""
 
+import json
 from pathlib import Path
 
 from p2o_convert.calibration import from_dataset, from_folder
 from p2o_convert.config import CompareConfig, ConvertConfig
-from p2o_convert.flatbuffer import is_quantised
+from p2o_convert.flatbuffer import tensor_types
 from p2o_convert.inputs import load_matching_database
 from p2o_convert.parity import Stage, Step, compare_stages
 from p2o_convert.stages import file_predictor
@@ -31,9 +32,12 @@ def compare(config: CompareConfig) -> tuple[Step, ...]:
         shapedb = load_matching_database(config.shapedb, spec)
         images = from_dataset(config.dataset, shapedb, spec, config.images)
     stages = [Stage("torch", torch_predictor(run.network, spec), 0.0)]
-    for path in stage_files(config):
+    for number, path in enumerate(stage_files(config)):
         predict = file_predictor(path, spec, config.threads)
-        stages.append(Stage(path.name, predict, _limit(path)))
+        # Fine-tuning changes the weights before the export, so all that can be said is how much.
+        tuned = number == 0 and _was_fine_tuned(config.artefact)
+        limit = ConvertConfig.int8_limit if tuned else _limit(path)
+        stages.append(Stage(path.name, predict, limit))
     return tuple(compare_stages(stages, images.images))
 
 
@@ -49,5 +53,15 @@ def stage_files(config: CompareConfig) -> list[Path]:
 
 
 def _limit(path: Path) -> float:
-    quantised = path.suffix == ".tflite" and is_quantised(path.read_bytes())
-    return ConvertConfig.int8_limit if quantised else ConvertConfig.float_limit
+    types = tensor_types(path.read_bytes()) if path.suffix == ".tflite" else set()
+    if "INT8" in types:
+        return ConvertConfig.int8_limit
+    return ConvertConfig.float16_limit if "FLOAT16" in types else ConvertConfig.float_limit
+
+
+def _was_fine_tuned(artefact: Path) -> bool:
+    try:
+        report = json.loads((artefact / "report.json").read_text(encoding="utf-8"))
+        return bool(report["options"]["qat_steps"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

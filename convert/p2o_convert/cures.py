@@ -96,7 +96,7 @@ class CuresConfig:
     """Show what the converters print, and tracebacks."""
 
     def __post_init__(self) -> None:
-        names = [cure.name for cure in self.cures()]
+        names = [cure.name for cure in self._all_cures()]
         unknown = [name for name in self.only if name not in names]
         if unknown:
             raise InputError(f"--only: expected {', '.join(names)}, got {unknown[0]!r}")
@@ -109,12 +109,15 @@ class CuresConfig:
 
     def cures(self) -> list[Cure]:
         """Return what to try."""
+        return [cure for cure in self._all_cures() if not self.only or cure.name in self.only]
+
+    def _all_cures(self) -> list[Cure]:
         listed = list(CURES)
         if self.qat_steps:
             for name, options in (("plain-qat", PLAIN), ("both-qat", BOTH)):
                 tuned = replace(options, qat_steps=self.qat_steps, qat_lr=self.qat_lr)
                 listed.append(Cure(name, "int8", tuned))
-        return [cure for cure in listed if not self.only or cure.name in self.only]
+        return listed
 
 
 @dataclass(frozen=True)
@@ -149,8 +152,8 @@ def compare_cures(config: CuresConfig) -> str:
     from p2o_shapedb.command import atomic_path
 
     with tempfile.TemporaryDirectory(prefix="p2o-cures-") as scratch:
-        outcomes, float_scores = _try_all(config, Path(scratch))
-    text = page(outcomes, float_scores, config)
+        outcomes, float_scores, images = _try_all(config, Path(scratch))
+    text = page(outcomes, float_scores, config.run.name, images)
     values = plain({"float32": float_scores, "cures": [asdict(outcome) for outcome in outcomes]})
     content = json.dumps(values, indent=1, allow_nan=False) + "\n"
     for path, written in ((config.out, content), (config.out.with_suffix(".md"), text)):
@@ -159,7 +162,8 @@ def compare_cures(config: CuresConfig) -> str:
     return text
 
 
-def _try_all(config: CuresConfig, scratch: Path) -> tuple[list[Outcome], dict[str, Any]]:
+def _try_all(config: CuresConfig, scratch: Path) -> tuple[list[Outcome], dict[str, Any], int]:
+    """Return what each combination gave, the float model's scores, and on how many images."""
     from p2o_convert.inputs import (
         bundle_spec,
         load_calibration,
@@ -195,7 +199,7 @@ def _try_all(config: CuresConfig, scratch: Path) -> tuple[list[Outcome], dict[st
         Outcome(cure, len(files[cure.name]), step, scores[cure.name], timings.get(cure.name))
         for cure, step in zip(config.cures(), steps, strict=True)
     ]
-    return outcomes, scores["float32"]
+    return outcomes, scores["float32"], len(samples)
 
 
 def _make_all(

@@ -3,12 +3,21 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from p2o_convert.cures import CuresConfig, Outcome, front
+from p2o_convert.cures import Outcome, front
 from p2o_convert.tables import table
 
 
-def page(outcomes: Sequence[Outcome], float_scores: Mapping[str, Any], config: CuresConfig) -> str:
-    """Write the outcomes as Markdown."""
+def page(
+    outcomes: Sequence[Outcome], float_scores: Mapping[str, Any], model: str, images: int
+) -> str:
+    """Write the outcomes as Markdown.
+
+    Args:
+        outcomes: What each combination gave.
+        float_scores: Scores of the float model.
+        model: What to call it.
+        images: How many all were scored on.
+    """
     best = front(outcomes)
     heads = list(outcomes[0].step.heads) if outcomes else []
     rows, errors = [], []
@@ -30,8 +39,8 @@ def page(outcomes: Sequence[Outcome], float_scores: Mapping[str, Any], config: C
         errors.append([name, *(f"{outcome.step.heads[head].relative:.3f}" for head in heads)])
     header = ["combination", "format", "MB", "ms", "cpu ms", "mAP@0.25", "mAP@0.5", "found"]
     said = (
-        f"{config.run.name}, float32: mAP@0.25 {_percent(float_scores['map25'])}, mAP@0.5 "
-        f"{_percent(float_scores['map50'])}, on {config.evaluate} validation images. mAP is the "
+        f"{model}, float32: mAP@0.25 {_percent(float_scores['map25'])}, mAP@0.5 "
+        f"{_percent(float_scores['map50'])}, on {images} validation images. mAP is the "
         "difference to that in points; found and same exemplar are shares of the float model's "
         "objects. An asterisk: no other is better in size, processor time and mAP@0.5 at once."
     )

@@ -5,6 +5,10 @@ import json
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import p2o_convert
+import p2o_shapedb
+import p2o_train
+import points2objects
 from p2o_convert.config import ConvertConfig
 from points2objects.bundle import Bundle
 from points2objects.errors import BundleError
@@ -20,6 +24,12 @@ TOOLS = (
     "points2objects",
 )
 """Packages whose version can change the result."""
+
+_CODE = tuple(
+    Path(package.__file__).parent
+    for package in (p2o_convert, p2o_shapedb, p2o_train, points2objects)
+    if package.__file__
+)
 
 NOT_INPUTS = ("out", "overwrite", "verbose", "threads")
 
@@ -43,7 +53,7 @@ def fingerprint(config: ConvertConfig) -> str:
         *(config.run / name for name in ("best.pt", "checkpoint.pt", "config.json", "spec.json")),
         config.shapedb / "shapedb.json",
         config.dataset / "dataset.json",
-        *sorted(Path(__file__).parent.glob("*.py")),
+        *sorted(path for folder in _CODE for path in folder.rglob("*.py")),
     ]
     for path in inputs:
         sha.update(path.name.encode())

@@ -172,15 +172,13 @@ def float_tensors(tflite: bytes) -> list[str]:
     ]
 
 
-def is_quantised(tflite: bytes) -> bool:
-    """Tell whether any tensor is int8."""
+def tensor_types(tflite: bytes) -> set[str]:
+    """Return the names of all types that tensors have: FLOAT32, INT8, ..."""
     from ai_edge_litert import schema_py_generated as schema
 
-    return any(
-        tensor.type == schema.TensorType.INT8
-        for graph in unpack(tflite).subgraphs
-        for tensor in graph.tensors
-    )
+    names = {value: name for name, value in vars(schema.TensorType).items() if name.isupper()}
+    graphs = unpack(tflite).subgraphs
+    return {names[tensor.type] for graph in graphs for tensor in graph.tensors}
 
 
 def check_interface(tflite: bytes, spec: ModelSpec) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from p2o_convert.config import QuantiseConfig
-from p2o_convert.flatbuffer import is_quantised, read_spec
+from p2o_convert.flatbuffer import read_spec, tensor_types
 from points2objects.bundle import MANIFEST, MODEL, Bundle
 from points2objects.errors import InputError
 from points2objects.heads import read_heads
@@ -46,7 +46,7 @@ def find_files(source: Path) -> Found:
     if (source / MANIFEST).is_file():
         bundle = Bundle.load(source)
         shipped = str(bundle.extra.get("conversion", {}).get("shipped", "")) or (
-            "int8" if is_quantised(bundle.model) else "float32"
+            "int8" if "INT8" in tensor_types(bundle.model) else "float32"
         )
         stages = _stages(source.with_name(source.name + ".stages"))
         # What is in the bundle counts, whatever the stages hold under its name.

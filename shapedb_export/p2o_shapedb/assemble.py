@@ -110,7 +110,7 @@ def assign_splits(jobs: list[Job], config: BuildConfig) -> list[str]:
     Raises:
         InputError: The file is no text, or names no model of the build.
     """
-    if config.held_out is not None:
+    if config.held_out is not None and jobs:
         return _listed_splits(jobs, config.held_out)
     drawn = [
         int(hashlib.sha256(f"{config.seed}/{job.id}".encode()).hexdigest()[:13], 16) / 16**13

@@ -55,7 +55,7 @@ class CadFile:
     Attributes:
         path: The file.
         class_name: Its class: the name of its folder.
-        key: Path below the root, with forward slashes; `overrides.tsv` uses it.
+        key: Path below the root, with forward slashes; overrides and `--held-out` use it.
         source: Where it comes from.
         licence: Its licence, or "unknown".
         attribution: Who to credit; may be empty.

@@ -13,7 +13,7 @@ from typing import Any
 
 from p2o_shapedb.command import atomic_path
 from p2o_shapedb.database import ShapeDB
-from p2o_train.checkpoint import BEST, METRICS
+from p2o_train.checkpoint import BEST, METRICS, SPEC
 from p2o_train.config import TrainConfig
 from p2o_train.data.rendered import RenderedDataset
 from p2o_train.engine import train
@@ -207,8 +207,10 @@ def _facts(trained: Trained, measured: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _digest(model: Path) -> str:
-    file = model / BEST if (model / BEST).is_file() else model / "bundle.json"
-    return sha256((model if model.is_file() else file).read_bytes())
+    if model.is_file():
+        return sha256(model.read_bytes())
+    files = [model / name for name in (BEST, SPEC, "bundle.json") if (model / name).is_file()]
+    return sha256(b"".join(file.read_bytes() for file in files))
 
 
 def _write_json(path: Path, values: object) -> None:

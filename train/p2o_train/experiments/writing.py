@@ -82,9 +82,16 @@ def to_markdown(table: Table, rows: Sequence[FilledRow], facts: Mapping[str, obj
     if table.note:
         lines += ["", table.note]
     lines += ["", f"- command: `{facts['command']}`", f"- machine: {facts['machine']}"]
-    lines.append(f"- seed {facts['seed']}, the same batches in every arm; from {_start(facts)}")
+    if all(filled.facts["training"] for filled in rows):
+        lines.append(f"- seed {facts['seed']}, the same batches in every arm; from {_start(facts)}")
     for filled in rows:
         made = filled.facts
+        if not made["training"]:
+            lines.append(
+                f"- {filled.row.label}: {made['model']}, {made['images']} images measured in "
+                f"{_minutes(made['evaluation_minutes'])}"
+            )
+            continue
         lines.append(
             f"- {filled.row.label}: {made['steps']} steps in {_minutes(made['training_minutes'])}, "
             f"{made['images']} images measured in {_minutes(made['evaluation_minutes'])}"
