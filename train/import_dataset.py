@@ -29,7 +29,8 @@ def main() -> int:
             count = link_models(config.root, config.cad)
             print(
                 f"linked {count} meshes into {config.cad}; next: python shapedb_export/build_db.py "
-                f"--cad {config.cad} --front={FRONT} --procedural 0 --exemplars any"
+                f"--cad {config.cad} --front={FRONT} --procedural 0 --exemplars any "
+                "--classes bed chair sofa table --exemplars-per-class 10"
             )
             return
         done = import_dataset(config)

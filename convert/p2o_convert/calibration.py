@@ -1,6 +1,5 @@
 """Real images to measure activation ranges and stage errors with."""
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,11 +33,6 @@ class Calibration:
 
     def __post_init__(self) -> None:
         check_shape("calibration images", self.images, "n s s 3")
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the pixels."""
-        return hashlib.sha256(self.images.tobytes()).hexdigest()
 
 
 def from_dataset(folder: Path, shapedb: ShapeDB, spec: ModelSpec, count: int) -> Calibration:

@@ -11,12 +11,15 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
     "README.md",
     "docs/architecture.md",
+    "docs/conversion.md",
     "docs/datasets.md",
     "docs/exemplar-pack.md",
     "docs/method.md",
+    "docs/rendering.md",
     "docs/results.md",
     "docs/shape-database.md",
     "docs/shape-loading.md",
+    "docs/tables.md",
 ]
 TARGETS = ["demo", "test", "pipeline", "bench", "lint", "clean"]
 SCRIPT = re.compile(r"(?<![\w/])(?:shapedb_export|train|convert|demo|tests/benchmarks)/\w+\.py\b")

@@ -50,9 +50,8 @@ def test_parts_are_closed_and_have_the_volume_of_the_formula(name: str) -> None:
     assert 0.8 * volume < signed_volume(part.vertices, part.faces) <= 1.01 * volume
 
 
-def test_mirrored_and_turned_parts_stay_outside_out() -> None:
+def test_turned_parts_stay_outside_out() -> None:
     part = box([0, 0, 0], [1, 1, 1], RED)
-    assert signed_volume(part.mirrored_x().vertices, part.mirrored_x().faces) > 0.99
     turned = part.turned(np.pi / 2)
     # A quarter turn about +y carries -z to -x and so +x to -z.
     np.testing.assert_allclose(turned.vertices.min(axis=0), [0, 0, -1], atol=1e-12)

@@ -10,7 +10,6 @@ from scipy.spatial import ConvexHull, HalfspaceIntersection
 from p2o_train.metrics.box_iou import (
     intersection_volume,
     pair_iou,
-    pairwise_iou,
     symmetric_iou,
     symmetry_turns,
     turned_about_own_y,
@@ -133,16 +132,6 @@ def test_nearly_equal_boxes_have_iou_one(seed: int, tiny: float) -> None:
         boxes.scale * (1 + tiny * rng.normal(size=(8, 3))),
     )
     np.testing.assert_allclose(pair_iou(boxes, shaken), 1.0, atol=1e-6)
-
-
-def test_pairwise_iou_takes_every_pair_and_empty_lists() -> None:
-    rng = np.random.default_rng(2)
-    first, second = _random_boxes(rng, 3), _random_boxes(rng, 5)
-    table = pairwise_iou(first, second)
-    assert table.shape == (3, 5)
-    assert table[2, 4] == pytest.approx(pair_iou(first[2:], second[4:])[0])
-    assert pairwise_iou(first[:0], second).shape == (0, 5)
-    assert pairwise_iou(first, second[:0]).shape == (3, 0)
 
 
 @pytest.mark.parametrize(("order", "yaw"), [(2, np.pi), (4, np.pi / 2), (4, np.pi), (0, 0.7)])

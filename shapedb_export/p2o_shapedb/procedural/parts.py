@@ -40,10 +40,6 @@ class Part:
         turn = np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
         return Part(self.vertices @ turn.T, self.faces, self.color)
 
-    def mirrored_x(self) -> "Part":
-        """Return the mirror image in x."""
-        return Part(self.vertices * [-1.0, 1.0, 1.0], self.faces[:, ::-1], self.color)
-
 
 def signed_volume(vertices: FloatArray, faces: IntArray) -> float:
     """Return the volume a closed mesh encloses, negative when it is inside out."""

@@ -10,7 +10,7 @@ from p2o_train.data.augment import flip, roll
 from p2o_train.data.sample import Sample
 from p2o_train.rendering.compose import Stock, compose
 from p2o_train.rendering.drafts import Draft, draw_layout
-from p2o_train.rendering.generate import labelled
+from p2o_train.rendering.generate import labelled_objects, labelled_sample
 from p2o_train.rendering.layout import Layout, Standing, Viewpoint
 from p2o_train.rendering.renderer import Picture, Renderer
 from points2objects.geometry import transform_points
@@ -31,7 +31,7 @@ def rendered(
 ) -> tuple[Sample, Picture]:
     scene = compose(np.random.default_rng(5), draft, stock, size)
     picture = renderer.render(scene)
-    return labelled(scene, picture, draft, db), picture
+    return labelled_sample(scene, picture, draft, db, labelled_objects(scene, picture)), picture
 
 
 def filled(triangles: np.ndarray, size: int) -> np.ndarray:

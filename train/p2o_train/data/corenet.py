@@ -167,15 +167,14 @@ def held_out_models(root: Path, scenes: str) -> tuple[str, ...]:
         scenes: "single", "pairs" or "triplets".
 
     Raises:
-        InputError: Neither split is there, or a file is broken.
+        InputError: A split is not there, or a file is broken.
     """
     from tqdm import tqdm
 
-    folders = [
-        folder for split in ("val", "test") if (folder := root / f"{scenes}.{split}").is_dir()
-    ]
-    if not folders:
-        raise InputError(f"{root}: no folder {scenes}.val or {scenes}.test; unpack them there")
+    folders = [root / f"{scenes}.{split}" for split in ("val", "test")]
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder; unpack {folder.name}.tar below --root")
     found: set[str] = set()
     for folder in folders:
         listing = CoReNetListing.read(folder / "dataset.json")

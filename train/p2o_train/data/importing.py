@@ -84,7 +84,7 @@ class ImportConfig:
         if self.link_cad and self.format != "pix3d":
             raise InputError("--link-cad is for pix3d; corenet's meshes come from --shapenet")
         if self.list_models is not None and self.format != "corenet":
-            raise InputError("--list-models is for corenet; pix3d holds models out by --split s2")
+            raise InputError("--list-models is for corenet; of pix3d no list is made")
 
     @property
     def cache(self) -> Path:
@@ -222,7 +222,8 @@ def _refuse_missing(config: ImportConfig, shapedb: ShapeDB, choices: Mapping[str
     if not missing or config.skip_missing:
         return
     build = {
-        "corenet": f"--shapenet {config.shapenet} --procedural 0 --exemplars any",
+        "corenet": f"--shapenet {config.shapenet} --procedural 0 --exemplars any --held-out LIST, "
+        "and import_dataset.py corenet --list-models LIST before",
         "pix3d": f"--cad {config.cad} --front={FRONT} --procedural 0 --exemplars any",
     }[config.format]
     raise InputError(

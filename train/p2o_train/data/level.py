@@ -10,15 +10,13 @@ import numpy as np
 
 from p2o_shapedb.database import ShapeDB
 from p2o_train.config import TrainConfig
-from p2o_train.data.sample import LEVEL_ORIGIN, Sample
+from p2o_train.data.sample import LEAST_VISIBLE, Sample
 from points2objects.camera import Camera
 from points2objects.errors import InputError
 from points2objects.geometry import Box9DoF, ByteArray, FloatArray, IntArray, rigid
+from points2objects.place import CAMERA_LEVEL
 from points2objects.preprocess import pixel_map, preprocess
 from points2objects.spec import ModelSpec
-
-LEAST_VISIBLE = 0.15
-"""Objects of which less is visible carry no label; the same share as in rendered pictures."""
 
 LEAST_SIDE_PX = 12.0
 """Objects whose box is smaller than this in the canonical view (three cells) carry no label."""
@@ -70,7 +68,7 @@ def level_view(image: ByteArray, K: FloatArray, boxes_camera: Box9DoF) -> LevelV
     height = -float((boxes_camera.corners() @ up).min())
     nearest = float(np.linalg.norm(boxes_camera.translation, axis=-1).min())
     above = height > LEAST_HEIGHT * nearest
-    level_from_camera = rigid(frame.level_rotation() / (height if above else nearest), LEVEL_ORIGIN)
+    level_from_camera = rigid(frame.level_rotation() / (height if above else nearest), CAMERA_LEVEL)
     return LevelView(
         image=seen.image,
         camera=seen.camera,

@@ -9,11 +9,12 @@ import numpy.typing as npt
 from points2objects.camera import Camera
 from points2objects.errors import InputError, check_shape
 from points2objects.geometry import Box9DoF, ByteArray, FloatArray, IntArray
+from points2objects.place import CAMERA_LEVEL
 
 BoolArray = npt.NDArray[np.bool_]
 
-LEVEL_ORIGIN: FloatArray = np.array([0.0, 1.0, 0.0])
-"""Where the camera of a sample stands: the level frame is its world."""
+LEAST_VISIBLE = 0.15
+"""Objects of which less is visible carry no label."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Sample:
                 f"sample: the camera is {self.camera.width}x{self.camera.height} px, "
                 f"the image {self.image.shape[1]}x{self.image.shape[0]}"
             )
-        if not np.allclose(self.camera.pose[:3, 3], LEVEL_ORIGIN, atol=1e-6):
+        if not np.allclose(self.camera.pose[:3, 3], CAMERA_LEVEL, atol=1e-6):
             raise InputError(
                 "sample: the camera must stand at (0, 1, 0) of the level frame, "
                 f"got {self.camera.pose[:3, 3].tolist()}"

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from p2o_shapedb.database import ShapeDB
-from p2o_train.data.sample import LEVEL_ORIGIN, Sample
+from p2o_train.data.sample import Sample
 from points2objects.camera import Camera
 from points2objects.errors import InputError
 from points2objects.geometry import Box9DoF, rigid
+from points2objects.place import CAMERA_LEVEL
 
 MANIFEST = "dataset.json"
 PLAN = "plan.json"
@@ -128,7 +129,7 @@ def from_label(label: dict[str, Any], jpeg: bytes, shapedb: ShapeDB) -> Sample:
     from PIL import Image
 
     width, height = label["size"]
-    pose = rigid(np.array(label["level_from_camera"]), LEVEL_ORIGIN)
+    pose = rigid(np.array(label["level_from_camera"]), CAMERA_LEVEL)
     models = np.array([shapedb.index(name) for name in label["models"]], dtype=np.int64)
     n = len(models)
     with Image.open(io.BytesIO(jpeg)) as image:

@@ -38,13 +38,6 @@ def pair_iou(first: Box9DoF, second: Box9DoF) -> FloatArray:
     return np.asarray(np.clip(overlap / union, 0.0, 1.0))
 
 
-def pairwise_iou(first: Box9DoF, second: Box9DoF) -> FloatArray:
-    """Return the IoU of each of n first with each of m second boxes, (n, m)."""
-    n, m = len(first), len(second)
-    rows, columns = np.divmod(np.arange(n * m), max(m, 1))
-    return pair_iou(first[rows], second[columns]).reshape(n, m)
-
-
 def symmetric_iou(truth: Box9DoF, predicted: Box9DoF, symmetry: IntArray) -> FloatArray:
     """Return the IoU of each true with each predicted box, the best over the true one's symmetry.
 

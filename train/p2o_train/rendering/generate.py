@@ -7,7 +7,7 @@ import numpy as np
 
 from p2o_shapedb.database import ShapeDB
 from p2o_train.data.pixel_maps import PixelMaps
-from p2o_train.data.sample import Sample
+from p2o_train.data.sample import LEAST_VISIBLE, Sample
 from p2o_train.rendering.catalog import Catalog
 from p2o_train.rendering.compose import Stock, compose
 from p2o_train.rendering.drafts import Draft
@@ -20,11 +20,9 @@ from p2o_train.rendering.textures import load_textures
 from points2objects.errors import InputError
 from points2objects.geometry import Box9DoF, IntArray
 
-LEAST_VISIBLE = 0.15
-"""Objects of which less is visible carry no label."""
-
 LEAST_PIXELS = 40
-"""Nor do objects that cover fewer pixels of a picture of 256 x 256: a mug across the room."""
+"""Objects that cover fewer pixels of a picture of 256 x 256: a mug across the room, carry no
+label."""
 
 _SPLIT_SEEDS = {"train": 0, "val": 1}
 _ATTEMPTS = 50
@@ -102,7 +100,9 @@ class SampleGenerator:
             picture = self._renderer.render(scene)
             keep = labelled_objects(scene, picture)
             if len(keep):
-                return Drawn(_sample(scene, picture, draft, self._db, keep), _maps(picture, keep))
+                return Drawn(
+                    labelled_sample(scene, picture, draft, self._db, keep), _maps(picture, keep)
+                )
         raise InputError(
             f"sample {number}: no object was visible in {_ATTEMPTS} scenes; "
             "check the sizes of the models in the shape database"
@@ -118,11 +118,6 @@ class SampleGenerator:
         self._renderer.release()
 
 
-def labelled(scene: RenderScene, picture: Picture, draft: Draft, shapedb: ShapeDB) -> Sample:
-    """Label a picture with those of its objects that can be seen and whose centre is in it."""
-    return _sample(scene, picture, draft, shapedb, labelled_objects(scene, picture))
-
-
 def labelled_objects(scene: RenderScene, picture: Picture) -> IntArray:
     """Return the objects, (n,), that can be seen and whose centre is in the picture."""
     places = np.stack([drawable.box.translation for drawable in scene.objects])
@@ -134,9 +129,10 @@ def labelled_objects(scene: RenderScene, picture: Picture) -> IntArray:
     return np.flatnonzero(keep)
 
 
-def _sample(
+def labelled_sample(
     scene: RenderScene, picture: Picture, draft: Draft, shapedb: ShapeDB, keep: IntArray
 ) -> Sample:
+    """Label a picture of a scene with the objects `keep`, (n,)."""
     boxes = [scene.objects[int(i)].box for i in keep]
     models = np.array(draft.model_index, dtype=np.int64)[keep]
     return Sample(
