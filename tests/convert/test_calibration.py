@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from p2o_convert.calibration import from_dataset, from_folder, spread
-from p2o_convert.inputs import bundle_spec
+from p2o_convert.inputs import bundle_spec, known_sizes
+from p2o_shapedb.database import ModelEntry, ShapeDB
 from points2objects.errors import InputError
 from points2objects.geometry import ByteArray
 from points2objects.spec import ModelSpec
@@ -90,3 +91,41 @@ def test_thresholds_by_class_keep_the_others_as_they_are() -> None:
     for word in ("cup=0.4", "mug=1", "mug", "mug=much"):
         with pytest.raises(InputError, match=rf"expected CLASS=SCORE .* got '{word}'"):
             bundle_spec(spec, None, (word,))
+
+
+@pytest.mark.parametrize(("second_m", "sofas"), [(2.4, (1.2, 2.4)), (1.2, None)])
+def test_sizes_are_those_of_the_training_models(
+    second_m: float, sofas: tuple[float, float] | None
+) -> None:
+    """A class whose models all have one size was scaled to it, so nothing is known."""
+    side = np.sqrt(1 / 3)
+    sizes = [("mug", 0.1, "train"), ("mug", 0.3, "train"), ("mug", 9.0, "val")]
+    sizes += [("sofa", 1.2, "train"), ("sofa", second_m, "train")]
+    models = tuple(
+        ModelEntry(
+            f"{name}/{i}",
+            name,
+            split,
+            "made up",
+            "CC0-1.0",
+            "Nobody",
+            True,
+            (side * diagonal,) * 3,
+            4,
+            0,
+        )
+        for i, (name, diagonal, split) in enumerate(sizes)
+    )
+    shapedb = ShapeDB(
+        classes=("mug", "sofa"),
+        exemplars_per_class=1,
+        models=models,
+        sdf=np.zeros((2, 32, 32, 32), np.float32),
+        points=np.zeros((5, 512, 3), np.float32),
+        exemplar_id=np.array([0, 0, 0, 1, 1]),
+        exemplar_model=np.array([0, 3]),
+        soft_labels=np.ones((5, 1), np.float32),
+        soft_radius=np.ones(2, np.float32),
+    )
+    expected = ((0.1, 0.3), sofas) if sofas else ()
+    assert known_sizes(shapedb) == expected
