@@ -82,11 +82,11 @@ def to_markdown(table: Table, rows: Sequence[FilledRow], facts: Mapping[str, obj
     if table.note:
         lines += ["", table.note]
     lines += ["", f"- command: `{facts['command']}`", f"- machine: {facts['machine']}"]
-    if all(filled.facts["training"] for filled in rows):
+    if all(filled.facts["steps"] for filled in rows):
         lines.append(f"- seed {facts['seed']}, the same batches in every arm; from {_start(facts)}")
     for filled in rows:
         made = filled.facts
-        if not made["training"]:
+        if not made["steps"]:
             lines.append(
                 f"- {filled.row.label}: {made['model']}, {made['images']} images measured in "
                 f"{_minutes(made['evaluation_minutes'])}"
