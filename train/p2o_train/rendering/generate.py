@@ -44,7 +44,7 @@ class Quality:
 
 
 QUALITIES = {
-    "fast": Quality(RendererConfig(lights=6, light_map_px=128, sun_map_px=512, samples=2), 600),
+    "fast": Quality(RendererConfig(lights=4, light_map_px=128, sun_map_px=512, samples=2), 600),
     "default": Quality(RendererConfig(lights=12), 1500),
     "path-traced": Quality(RendererConfig(lights=12), 6000, samples=16),
 }
