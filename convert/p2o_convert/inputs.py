@@ -28,7 +28,7 @@ def bundle_spec(
         InputError: A word is no CLASS=SCORE of the spec's classes.
     """
     if score_threshold is not None:
-        spec = replace(spec, score_threshold=score_threshold, class_thresholds=())
+        spec = spec.with_threshold(score_threshold)
     scores = dict(zip(spec.classes, spec.least_scores, strict=True))
     for word in by_class:
         name, _, score = word.partition("=")

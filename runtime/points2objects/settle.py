@@ -58,11 +58,9 @@ def of_known_size(placed: Placed, camera: Camera, spec: ModelSpec) -> Placed:
     """
     if not spec.sizes_m:
         return placed
-    sides_m = camera.height_above_support * placed.boxes.scale
+    size_m = camera.height_above_support * np.linalg.norm(placed.boxes.scale, axis=-1)
     least, most = np.array(spec.sizes_m)[placed.peaks.class_id].T
-    # Of the logarithm, because twice as large is as wrong as half as large.
-    off = np.abs(np.log(np.linalg.norm(sides_m, axis=-1) / np.sqrt(least * most)))
-    kept = np.flatnonzero(off <= np.log(SIZE_MARGIN * np.sqrt(most / least)))
+    kept = np.flatnonzero((size_m >= least / SIZE_MARGIN) & (size_m <= most * SIZE_MARGIN))
     return Placed(placed.peaks[kept], placed.boxes[kept])
 
 

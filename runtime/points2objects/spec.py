@@ -1,7 +1,7 @@
 """What a model promises: its classes, input, outputs and how to read them."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -133,6 +133,10 @@ class ModelSpec:
     def least_scores(self) -> tuple[float, ...]:
         """Least score of an object of each class."""
         return self.class_thresholds or (self.score_threshold,) * len(self.classes)
+
+    def with_threshold(self, score: float) -> "ModelSpec":
+        """Return the same contract with one least score for all classes."""
+        return replace(self, score_threshold=score, class_thresholds=())
 
     @property
     def map_size(self) -> int:

@@ -103,8 +103,7 @@ def evaluate_model(config: EvaluateConfig) -> None:
     dataset = RenderedDataset(config.dataset, config.split, shapedb)
     model = load_predictor(config.model, config.threads)
     if config.score is not None:
-        spec = replace(model.spec, score_threshold=config.score, class_thresholds=())
-        model = replace(model, spec=spec)
+        model = replace(model, spec=model.spec.with_threshold(config.score))
     samples = FirstSamples(dataset, config.limit or len(dataset))
 
     meter = _meter(config, shapedb) if config.voxels else None

@@ -7,7 +7,7 @@ import statistics
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +185,7 @@ def _measure(row: Row, trained: Trained, options: Experiment, shapedb: ShapeDB) 
     model = load_predictor(trained.model)
     spec = model.spec
     if options.score is not None:
-        spec = replace(spec, score_threshold=options.score, class_thresholds=())
+        spec = spec.with_threshold(options.score)
     solids = Solids(shapedb, options.solids_folder())
     meter = VoxelMeter(shapedb, solids, options.voxel_size) if on_voxels else None
     report = evaluate(model.predict, spec, samples, shapedb, progress=True, voxels=meter)

@@ -21,8 +21,8 @@ from points2objects.errors import InputError
 from points2objects.geometry import Box9DoF, IntArray
 
 LEAST_PIXELS = 40
-"""Objects that cover fewer pixels of a picture of 256 x 256: a mug across the room, carry no
-label."""
+"""Objects that cover fewer pixels of a picture of 256 x 256 carry no label: a mug across the
+room."""
 
 _SPLIT_SEEDS = {"train": 0, "val": 1}
 _ATTEMPTS = 50
