@@ -91,12 +91,6 @@ def test_options_out_of_range_name_their_flag(options: dict[str, float], message
         EvaluateConfig(Path("run"), **options)  # type: ignore[arg-type]
 
 
-def test_solids_are_kept_beside_the_database_unless_told_otherwise() -> None:
-    config = EvaluateConfig(Path("run"), shapedb=Path("data/shapes"))
-    assert config.solids_folder() == Path("data/shapes.cache/solids")
-    assert replace(config, solids=Path("kept")).solids_folder() == Path("kept")
-
-
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected a folder of"):
         load_predictor(tmp_path / "missing")

@@ -19,6 +19,7 @@ from p2o_train.losses import (
     l1_loss,
     point_loss,
     rotation_loss,
+    set_down,
     settled_loss,
     soft_choice_loss,
     soft_shape_loss,
@@ -273,6 +274,28 @@ class TestSettled:
         off = np.linalg.norm(placed.translation - true.translation.numpy(), axis=1)
         sizes = off / true.scale.prod(dim=1).numpy() ** (1 / 3)
         assert settled_loss(predicted, true).numpy() == pytest.approx(np.log1p(sizes), abs=0.01)
+
+    def test_sets_down_as_the_runtime_does(self) -> None:
+        true, predicted = self.standing(6, seed=0), self.standing(6, seed=5)
+        raised = BoxTensors(
+            predicted.rotation,
+            predicted.translation + torch.tensor([0, 0.1, 0]),
+            predicted.scale,
+        )
+        placed = rest_on_support(
+            Box9DoF(*(t.numpy() for t in (raised.rotation, raised.translation, raised.scale)))
+        )
+        down = set_down(raised, true)
+        np.testing.assert_allclose(down.translation, placed.translation, atol=1e-9)
+        np.testing.assert_allclose(down.scale, placed.scale, atol=1e-9)
+        assert (down.translation - raised.translation).norm(dim=1).min() > 0.01
+
+    def test_leaves_what_stands_on_no_plane_where_it_is(self) -> None:
+        true, predicted = self.standing(2, seed=0), self.standing(2, seed=5)
+        up = BoxTensors(true.rotation, true.translation + torch.tensor([0, 0.4, 0]), true.scale)
+        down = set_down(predicted, up)
+        torch.testing.assert_close(down.translation, predicted.translation)
+        torch.testing.assert_close(down.scale, predicted.scale)
 
     def test_grows_with_an_error_of_direction_or_of_relative_height(self) -> None:
         true = self.standing(3, seed=0)

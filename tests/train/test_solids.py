@@ -12,7 +12,7 @@ from scipy import ndimage
 from p2o_shapedb.database import CanonicalMesh, ShapeDB, mesh_path
 from p2o_train.batches import TrainingData
 from p2o_train.metrics.scene_voxels import PlacedSolid, SceneGrid, Solid, label_cells
-from p2o_train.metrics.solids import Solids, filled_cells
+from p2o_train.metrics.solids import Solids, filled_cells, solids_folder
 from points2objects.errors import InputError
 from points2objects.geometry import Box9DoF, project_to_so3
 
@@ -30,6 +30,12 @@ def _radius() -> npt.NDArray[np.float64]:
     axis = (np.arange(128) + 0.5) / 128 - 0.5
     x, y, z = np.meshgrid(axis, axis, axis, indexing="ij")
     return np.sqrt(x**2 + y**2 + z**2)
+
+
+def test_solids_are_kept_beside_the_database_unless_told_otherwise() -> None:
+    shapedb = Path("data/shapes")
+    assert solids_folder(shapedb, None) == Path("data/shapes.cache/solids")
+    assert solids_folder(shapedb, Path("kept")) == Path("kept")
 
 
 def test_a_ball_is_filled_and_what_its_surface_touches_counts() -> None:

@@ -18,6 +18,7 @@ from p2o_train.data.sample import Sample
 from p2o_train.resized import at_size
 from p2o_train.targets import Targets, make_targets
 from p2o_train.team import ALONE, Team
+from points2objects.geometry import FloatArray
 from points2objects.spec import ModelSpec
 
 Augment = Callable[[Sample, np.random.Generator], Sample]
@@ -40,6 +41,8 @@ class TrainingData:
         val: Validation samples.
         shapedb: Database that both refer to.
         augment: Makes a varied sample of a sample; None: take them as they are.
+        shape_labels: Graded targets of n models towards the exemplars of their class, (n, k), 0..1;
+            None: those of eq. 5.
         record: What identifies all that, as JSON values; a run keeps it as data.json.
     """
 
@@ -47,6 +50,7 @@ class TrainingData:
     val: Samples
     shapedb: ShapeDB
     augment: Augment | None = None
+    shape_labels: FloatArray | None = None
     record: dict[str, Any] = field(default_factory=dict)
 
 
@@ -81,7 +85,10 @@ class BatchDataset(Dataset[Targets]):
             own = rng if alone else np.random.default_rng([seed, 1, step, self.team.rank])
             samples = [self.data.augment(sample, own) for sample in samples]
         samples = [at_size(sample, self.spec.input_size) for sample in samples]
-        return make_targets(samples, self.data.shapedb, self.spec, self.config.loss, rng)
+        data = self.data
+        return make_targets(
+            samples, data.shapedb, self.spec, self.config.loss, rng, data.shape_labels
+        )
 
 
 def batches_from(dataset: BatchDataset, first_step: int, workers: int) -> Iterator[Targets]:

@@ -91,8 +91,9 @@ class LossConfig:
     """RAY only: how far the box, set down on the support plane, lies from where it should."""
     translation: float = 1.0
     """DIRECT only, unless --rotation points has it in eq. 7: Huber loss of the box centre."""
-    shape_labels: Literal["soft", "hard"] = "soft"
-    """soft: eq. 4-5. hard: eq. 2-3."""
+    shape_labels: Literal["soft", "hard", "overlap"] = "soft"
+    """soft: eq. 4-5. hard: eq. 2-3. overlap: eq. 4 with the exemplar's volumetric IoU with the model,
+    in canonical pose, in place of eq. 5."""
     literal_soft: bool = False
     """Only the positive term of eq. 4, as printed; it rewards large logits everywhere."""
     soft_temperature: float = 0.0
@@ -174,7 +175,7 @@ HEADS = ("heatmap", "rotation", "translation", "scale", "gravity", "exemplar")
 
 FREE = (
     *("dataset", "shapedb", "out", "device", "precision", "threads", "workers", "save_minutes"),
-    *("pictures", "overwrite", "verbose", "features"),
+    *("pictures", "overwrite", "verbose", "features", "solids"),
 )
 """Options that may change while a run goes on: where files lie, and how the machine is used."""
 
@@ -203,6 +204,9 @@ class TrainConfig:
     comparing losses."""
     features: Path = Path("runs/features")
     """Where --frozen keeps features for the next run that asks for the same."""
+    solids: Path | None = None
+    """Folder that keeps the models' solids, for --loss.shape-labels overlap; <shapedb>.cache/solids
+    by default."""
     epochs: int = 60
     """Passes over the training images."""
     steps: int | None = None

@@ -42,7 +42,8 @@ class EvaluateConfig:
     voxel_size: int = 128
     """Cells per side of a scene's grid."""
     solids: Path | None = None
-    """Folder that keeps the models' solids for later evaluations; <shapedb>.cache by default."""
+    """Folder that keeps the models' solids for later evaluations; <shapedb>.cache/solids by
+    default."""
     out: Path | None = None
     """Also write all figures into this new folder: report.json and report.md."""
     pictures: Path | None = None
@@ -63,10 +64,6 @@ class EvaluateConfig:
             raise InputError("--threads and --picture-count must be at least 1")
         if not 8 <= self.voxel_size <= 256:
             raise InputError(f"--voxel-size must be in 8..256, got {self.voxel_size}")
-
-    def solids_folder(self) -> Path:
-        """Where solids are kept."""
-        return self.solids or self.shapedb.with_name(self.shapedb.name + ".cache") / "solids"
 
 
 @dataclass(frozen=True)
@@ -130,10 +127,11 @@ def evaluate_model(config: EvaluateConfig) -> None:
 
 
 def _meter(config: EvaluateConfig, shapedb: "ShapeDB") -> "VoxelMeter":
-    from p2o_train.metrics.solids import Solids
+    from p2o_train.metrics.solids import Solids, solids_folder
     from p2o_train.scene_score import VoxelMeter
 
-    return VoxelMeter(shapedb, Solids(shapedb, config.solids_folder()), config.voxel_size)
+    solids = Solids(shapedb, solids_folder(config.shapedb, config.solids))
+    return VoxelMeter(shapedb, solids, config.voxel_size)
 
 
 def _tables(reports: "GravityReports") -> str:

@@ -134,6 +134,8 @@ def _key(config: TrainConfig, dataset: BatchDataset, body: nn.Module) -> str:
         "input": [spec.input_size, spec.mean, spec.std, spec.pose.value],
         "cells": [loss.min_overlap, loss.positive_radius, loss.positive_spread],
         "points": loss.point_count,
+        # Hard labels are kept beside the graded ones.
+        "labels": "overlap" if loss.shape_labels == "overlap" else "eq. 5",
     }
     return sha256(json.dumps(parts).encode())
 

@@ -160,14 +160,32 @@ def settled_loss(predicted: BoxTensors, true: BoxTensors) -> Tensor:
         predicted: n boxes, level frame.
         true: n boxes.
     """
-    camera = true.translation.new_tensor([0.0, 1.0, 0.0])
-    below_camera = 1 - lowest_corner(predicted)
-    factor = 1 / below_camera.clamp(min=SETTLED_LEAST_DROP)
-    settled = camera + factor[:, None] * (predicted.translation - camera)
+    settled = set_down(predicted, true).translation
     size = true.scale.prod(dim=1) ** (1 / 3)
     squared = (settled - true.translation).square().sum(dim=1) / size**2
     off = torch.log1p(torch.sqrt(squared + SETTLED_EPS**2) - SETTLED_EPS)
-    return torch.where(lowest_corner(true).abs() < STANDING_GAP, off, torch.zeros_like(off))
+    return torch.where(stands(true), off, torch.zeros_like(off))
+
+
+def set_down(predicted: BoxTensors, true: BoxTensors) -> BoxTensors:
+    """Move n boxes along their rays, and grow them alike, as the runtime will.
+
+    The same as `points2objects.settle.rest_on_support`, but which objects rest on the plane is
+    taken from the truth, so that no box jumps while it learns.
+    """
+    camera = true.translation.new_tensor([0.0, 1.0, 0.0])
+    below_camera = (1 - lowest_corner(predicted)).clamp(min=SETTLED_LEAST_DROP)
+    factor = torch.where(stands(true), 1 / below_camera, 1)[:, None]
+    return BoxTensors(
+        predicted.rotation,
+        camera + factor * (predicted.translation - camera),
+        factor * predicted.scale,
+    )
+
+
+def stands(boxes: BoxTensors) -> Tensor:
+    """Tell which of n boxes rest on the support plane, (n,)."""
+    return lowest_corner(boxes).abs() < STANDING_GAP
 
 
 def lowest_corner(boxes: BoxTensors) -> Tensor:

@@ -10,6 +10,8 @@ from p2o_train.config import TrainConfig
 from p2o_train.data.augment import AugmentConfig, augment
 from p2o_train.data.rendered import RenderedDataset
 from p2o_train.data.sample import Sample
+from p2o_train.metrics.solids import Solids, solids_folder
+from p2o_train.shape_overlap import shape_overlaps
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,17 @@ def load_training_data(config: TrainConfig) -> TrainingData:
     """
     shapedb = ShapeDB.load(config.shapedb)
     train, val = (RenderedDataset(config.dataset, name, shapedb) for name in ("train", "val"))
+    labels = None
+    if config.loss.shape_labels == "overlap":
+        solids = Solids(shapedb, solids_folder(config.shapedb, config.solids))
+        labels = shape_overlaps(shapedb, solids)
     varied = AugmentConfig(border_rgb=config.mean) if config.augment else None
     return TrainingData(
         train=train,
         val=val,
         shapedb=shapedb,
         augment=RenderedAugment(varied, shapedb.models) if varied is not None else None,
+        shape_labels=labels,
         record={
             "train": {"images": len(train), "sha256": train.digest},
             "val": {"images": len(val), "sha256": val.digest},

@@ -48,7 +48,7 @@ class Targets:
         point_mean: Mean surface point at true scale, (n, 3).
         point_moment: Mean outer product of the surface points at true scale, (n, 3, 3).
         exemplar_id: Nearest exemplar, (n,), global.
-        soft_labels: Eq. 5 towards the own class's exemplars, (n, k).
+        soft_labels: Graded towards the own class's exemplars, by eq. 5 or otherwise, (n, k).
         image: Image of each cell, (m,); the first n cells are the centres, in object order.
         row: (m,).
         column: (m,).
@@ -125,6 +125,7 @@ def make_targets(
     spec: ModelSpec,
     config: LossConfig,
     rng: np.random.Generator,
+    shape_labels: FloatArray | None = None,
 ) -> Targets:
     """Write the targets of a batch; objects whose centre is off the map are left out.
 
@@ -134,6 +135,8 @@ def make_targets(
         spec: The model's contract.
         config: How many positive cells and surface points.
         rng: Picks the surface points.
+        shape_labels: Graded targets of the database's models towards the exemplars of their class,
+            (n, k); None: those of eq. 5.
     """
     size = spec.map_size
     heatmap = np.zeros((len(samples), len(spec.classes), size, size), np.float32)
@@ -158,6 +161,7 @@ def make_targets(
     surface = shapedb.points[model].astype(np.float64) * scale[:, None]
     chosen = rng.permutation(shapedb.points.shape[1])[: config.point_count]
     cameras = [sample.camera for sample in samples]
+    graded = shapedb.soft_labels if shape_labels is None else shape_labels
     return Targets(
         images=torch.from_numpy(np.stack([sample.image for sample in samples])),
         heatmap=torch.from_numpy(heatmap),
@@ -173,7 +177,7 @@ def make_targets(
         point_mean=_real(surface.mean(axis=1)),
         point_moment=_real(np.einsum("npi,npj->nij", surface, surface) / surface.shape[1]),
         exemplar_id=_whole(shapedb.exemplar_id[model]),
-        soft_labels=_real(shapedb.soft_labels[model]),
+        soft_labels=_real(graded[model]),
         image=_whole(image[order]),
         row=_whole(cells[order, 0]),
         column=_whole(cells[order, 1]),

@@ -16,6 +16,7 @@ from p2o_train.losses import (
     l1_loss,
     point_loss,
     rotation_loss,
+    set_down,
     settled_loss,
     soft_choice_loss,
     soft_shape_loss,
@@ -98,7 +99,7 @@ def loss_terms(
         points=mean(_rotation_term(outputs["rotation"], boxes, targets, spec, config)),
         scale=mean(l1_loss(outputs["scale"], targets.raw_scale)),
         shape=mean(_shape_term(outputs["exemplar"], targets, spec, config.loss)),
-        collision=_collision_term(boxes, targets, exemplar_sdf) / max(n, 1),
+        collision=_collision_term(boxes, targets, exemplar_sdf, settled=ray) / max(n, 1),
         offset=mean(l1_loss(raw[:, :2], targets.raw_translation[:, :2])) if ray else zero,
         distance=mean(l1_loss(raw[:, 2:], targets.raw_translation[:, 2:])) if ray else zero,
         gravity=mean(l1_loss(outputs["gravity"], targets.gravity[targets.image])),
@@ -154,11 +155,16 @@ def _shape_term(logits: Tensor, targets: Targets, spec: ModelSpec, config: LossC
     return soft_shape_loss(own, labels, config.literal_soft)
 
 
-def _collision_term(boxes: BoxTensors, targets: Targets, exemplar_sdf: Tensor | None) -> Tensor:
+def _collision_term(
+    boxes: BoxTensors, targets: Targets, exemplar_sdf: Tensor | None, settled: bool
+) -> Tensor:
     if exemplar_sdf is None:
         return boxes.translation.sum() * 0
     n = len(targets)
     # The first n cells are the centres.
     centers = BoxTensors(boxes.rotation[:n], boxes.translation[:n], boxes.scale[:n])
+    if settled:
+        # Boxes collide, or not, where the runtime puts them.
+        centers = set_down(centers, targets.boxes)
     sdf = exemplar_sdf[targets.exemplar_id]
     return collision_loss(centers, targets.points, sdf, targets.image[:n]).sum()

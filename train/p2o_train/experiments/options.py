@@ -86,10 +86,6 @@ class Experiment(ABC):
         """Return a model to measure instead of training one."""
         return None
 
-    def solids_folder(self) -> Path:
-        """Where solids are kept."""
-        return self.solids or self.shapedb.with_name(self.shapedb.name + ".cache") / "solids"
-
 
 @dataclass(frozen=True)
 class OneDataset(Experiment):

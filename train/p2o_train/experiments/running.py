@@ -23,7 +23,7 @@ from p2o_train.experiments.options import Experiment
 from p2o_train.experiments.tables import TABLES, Arm, Row, Table
 from p2o_train.experiments.writing import FilledRow, write_table
 from p2o_train.machine import describe_machine
-from p2o_train.metrics.solids import Solids
+from p2o_train.metrics.solids import Solids, solids_folder
 from p2o_train.options import parse_training
 from p2o_train.predictors import load_predictor
 from p2o_train.rendered_data import load_training_data
@@ -186,7 +186,7 @@ def _measure(row: Row, trained: Trained, options: Experiment, shapedb: ShapeDB) 
     spec = model.spec
     if options.score is not None:
         spec = spec.with_threshold(options.score)
-    solids = Solids(shapedb, options.solids_folder())
+    solids = Solids(shapedb, solids_folder(options.shapedb, options.solids))
     meter = VoxelMeter(shapedb, solids, options.voxel_size) if on_voxels else None
     report = evaluate(model.predict, spec, samples, shapedb, progress=True, voxels=meter)
     minutes = (time.monotonic() - started) / 60

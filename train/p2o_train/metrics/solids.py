@@ -35,6 +35,9 @@ class Solids:
     32 cells a side, as the SDFs have, lose legs and walls. Here a mesh has 128, and what its
     surface touches counts as filled. Only the inside of an open mesh, whose winding numbers take
     long, is found on 64.
+
+    Attributes:
+        folder: Where those of this database, found by this code, are kept.
     """
 
     def __init__(self, shapedb: ShapeDB, folder: Path) -> None:
@@ -42,7 +45,7 @@ class Solids:
         self._shapedb = shapedb
         own = code_only(Path(__file__).read_text("utf-8"))
         code = sha256((pipeline_version("solids.sdf") + own).encode())
-        self._folder = folder / f"{shapedb.digest[:12]}-{code[:12]}"
+        self.folder = folder / f"{shapedb.digest[:12]}-{code[:12]}"
         self._known: dict[int, Solid] = {}
 
     def of_model(self, model_index: int) -> Solid:
@@ -53,7 +56,7 @@ class Solids:
         """
         if model_index not in self._known:
             entry = self._shapedb.models[model_index]
-            path = self._folder / f"{entry.id}.npz"
+            path = self.folder / f"{entry.id}.npz"
             if not path.is_file():
                 packed = np.packbits(filled_cells(self._mesh(model_index), entry.class_name))
                 with atomic_path(path, overwrite=True) as temporary, temporary.open("wb") as file:
@@ -75,6 +78,11 @@ class Solids:
                 f"{self._shapedb.folder}: the mesh of {self._shapedb.models[model_index].id} is "
                 "missing; copy the database again, or leave voxels out (--no-voxels)"
             ) from error
+
+
+def solids_folder(shapedb: Path, chosen: Path | None) -> Path:
+    """Return where the solids of the database in a folder are kept, unless another is chosen."""
+    return chosen or shapedb.with_name(shapedb.name + ".cache") / "solids"
 
 
 def filled_cells(mesh: CanonicalMesh, class_name: str) -> npt.NDArray[np.bool_]:
