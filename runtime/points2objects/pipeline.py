@@ -15,7 +15,7 @@ from points2objects.interpreter import Interpreter
 from points2objects.place import estimate_up, peak_pixels
 from points2objects.preprocess import check_image, map_pixels, pixel_map, preprocess
 from points2objects.scene import UNTRACKED, Detections, Scene
-from points2objects.settle import Placed, of_known_size, settle
+from points2objects.settle import Placed, of_known_size, one_reading_each, settle
 from points2objects.track import KEEPING, Tracker
 
 ASSUMED_FOV_DEG = 65.0
@@ -121,6 +121,7 @@ class Reconstructor:
         placed = settle(peaks, canonical, spec)
         if metric:
             placed = of_known_size(placed, canonical, spec)
+        placed = one_reading_each(placed)
         detections = self._detections(placed, camera, canonical)
         track_id: IntArray = np.full(len(detections), UNTRACKED, dtype=np.int64)
         if tracker is not None:

@@ -8,6 +8,7 @@ whose scenes have no known plane.
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from points2objects.camera import Camera
 from points2objects.decode import Peaks
@@ -18,9 +19,7 @@ from points2objects.spec import ModelSpec
 STANDING_FACTOR = 1.5
 """A box that would have to move farther than by this factor stands on something else."""
 SAME_PLACE = 0.5
-"""Of two boxes of a class, the centre of one lies inside the other: one object seen twice."""
-
-
+"""The centre of one box lies inside the other: half a side away, in its axes, or less."""
 SIZE_MARGIN = 1.5
 """Objects may be smaller or larger than all known ones of their class by this factor."""
 
@@ -97,11 +96,31 @@ def distinct(boxes: Box9DoF, class_id: IntArray) -> IntArray:
         boxes: n boxes, best first.
         class_id: (n,).
     """
+    inside = _inside(boxes)
+    return _best_of((inside | inside.T) & (class_id[:, None] == class_id[None]))
+
+
+def one_reading_each(placed: Placed) -> Placed:
+    """Keep the better of two boxes of different classes that are one object read twice.
+
+    Unlike in `distinct` the centre of each must lie inside the other: a chair may be pushed under
+    a table. Meant for what is shown: a list for average precision holds all classes' readings.
+    """
+    inside = _inside(placed.boxes)
+    kept = _best_of(inside & inside.T)
+    return Placed(placed.peaks[kept], placed.boxes[kept])
+
+
+def _inside(boxes: Box9DoF) -> npt.NDArray[np.bool_]:
+    """Tell whether the centre of box i lies inside box j, (n, n) at [j, i]."""
     apart = boxes.translation[:, None] - boxes.translation[None]
-    inside = _largest_share(boxes, apart) < SAME_PLACE
-    same = (inside | inside.T) & (class_id[:, None] == class_id[None])
+    return np.asarray(_largest_share(boxes, apart) < SAME_PLACE)
+
+
+def _best_of(same: npt.NDArray[np.bool_]) -> IntArray:
+    """Return the indices, ascending, that are not the same, (n, n), as an earlier kept one."""
     kept: list[int] = []
-    for index in range(len(boxes)):
+    for index in range(len(same)):
         if not same[index, kept].any():
             kept.append(index)
     return np.array(kept, dtype=np.int64)

@@ -15,6 +15,7 @@ from points2objects.settle import (
     Placed,
     distinct,
     of_known_size,
+    one_reading_each,
     rest_on_support,
 )
 
@@ -33,6 +34,16 @@ def _peaks(class_id: IntArray) -> Peaks:
     return Peaks(
         class_id, np.ones(n), class_id, class_id, np.zeros((n, 9)), none, none, none, class_id
     )
+
+
+def _placed(boxes: list[Box9DoF], class_id: list[int]) -> Placed:
+    """Put single boxes into one scene, the best first."""
+    joined = Box9DoF(
+        np.concatenate([box.rotation for box in boxes]),
+        np.concatenate([box.translation for box in boxes]),
+        np.concatenate([box.scale for box in boxes]),
+    )
+    return Placed(_peaks(np.array(class_id)), joined)
 
 
 def _seen_at(boxes: Box9DoF, factor: FloatArray) -> Box9DoF:
@@ -85,13 +96,23 @@ def test_of_two_boxes_in_one_place_the_better_stays() -> None:
     box = _standing(5, 1)
     beside = replace(box, translation=np.add(box.translation, [1.0, 0, 0]))
     again = replace(box, translation=box.translation + 0.2 * box.scale)
-    boxes = Box9DoF(
-        np.concatenate([b.rotation for b in (box, beside, again)]),
-        np.concatenate([b.translation for b in (box, beside, again)]),
-        np.concatenate([b.scale for b in (box, beside, again)]),
-    )
+    boxes = _placed([box, beside, again], [2, 2, 2]).boxes
     assert distinct(boxes, np.array([2, 2, 2])).tolist() == [0, 1]
     assert distinct(boxes, np.array([2, 2, 3])).tolist() == [0, 1, 2]
+
+
+def test_of_two_classes_in_one_place_the_better_reading_stays() -> None:
+    mug = Box9DoF(np.eye(3)[None], np.array([[0.0, 0.05, -1.0]]), np.array([[0.1, 0.1, 0.08]]))
+    bowl = replace(mug, translation=np.add(mug.translation, [0.01, 0, 0.02]), scale=1.3 * mug.scale)
+    assert one_reading_each(_placed([mug, bowl], [3, 1])).peaks.class_id.tolist() == [3]
+    assert one_reading_each(_placed([bowl, mug], [1, 3])).peaks.class_id.tolist() == [1]
+
+
+def test_a_chair_under_a_table_stays() -> None:
+    table = Box9DoF(np.eye(3)[None], np.array([[0.0, 0.37, -3.0]]), np.array([[1.4, 0.74, 0.8]]))
+    chair = Box9DoF(np.eye(3)[None], np.array([[0.2, 0.45, -2.72]]), np.array([[0.45, 0.9, 0.5]]))
+    assert len(one_reading_each(_placed([table, chair], [5, 2]))) == 2
+    assert len(one_reading_each(_placed([chair, table], [2, 5]))) == 2
 
 
 def test_things_that_touch_are_two() -> None:
@@ -108,11 +129,7 @@ def test_a_small_box_inside_a_large_one_of_its_class_is_the_same_object() -> Non
     large = Box9DoF(np.eye(3)[None], np.array([[0.0, 0.4, -3.0]]), np.array([[2.0, 0.8, 1.0]]))
     beside = np.add(large.translation, [0.6, 0, 0])
     small = replace(large, translation=beside, scale=large.scale / 4)
-    boxes = Box9DoF(
-        np.repeat(large.rotation, 2, 0),
-        np.concatenate([large.translation, small.translation]),
-        np.concatenate([large.scale, small.scale]),
-    )
+    boxes = _placed([large, small], [4, 4]).boxes
     assert distinct(boxes, np.array([4, 4])).tolist() == [0]
     assert distinct(boxes[::-1], np.array([4, 4])).tolist() == [0]
 
@@ -138,3 +155,4 @@ def test_nothing_settles_as_nothing() -> None:
     empty = _standing(6)[np.zeros(0, dtype=int)]
     assert len(rest_on_support(empty)) == 0
     assert distinct(empty, np.zeros(0, dtype=np.int64)).tolist() == []
+    assert len(one_reading_each(Placed(_peaks(np.zeros(0, dtype=np.int64)), empty))) == 0

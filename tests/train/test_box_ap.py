@@ -164,12 +164,12 @@ def test_a_class_without_objects_has_no_ap() -> None:
     assert np.isnan(average_precision([], 1, 0.5)).all()
 
 
-def test_precision_and_recall_at_a_threshold() -> None:
-    image = _image([[0.6, 0.0, 0.0], [0.0, 0.0, 0.6]], [0.9, 0.8, 0.2])
-    at = precision_recall([image], 0.5, 0.5)
-    assert (at.precision, at.recall) == (0.5, 0.5)
-    at = precision_recall([image], 0.5, 0.1)
-    assert [at.precision, at.recall] == pytest.approx([2 / 3, 1.0])
+def test_precision_and_recall_count_all_images_as_one() -> None:
+    images = [_image([[0.6, 0.0, 0.0], [0.0, 0.0, 0.6]], [0.9, 0.8, 0.2]), _image([[0.3]], [0.9])]
+    at = precision_recall(images, 0.5)
+    assert [at.precision, at.recall] == pytest.approx([2 / 4, 2 / 3])
+    at = precision_recall(images, 0.25)
+    assert [at.precision, at.recall] == pytest.approx([3 / 4, 1.0])
 
 
 def test_boxes_of_other_classes_do_not_overlap() -> None:

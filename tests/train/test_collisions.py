@@ -26,6 +26,7 @@ def _ball(size: int = 20) -> FloatArray:
 def test_each_overlapping_pair_counts_once_with_its_volume() -> None:
     found = collisions(_row([0, 0.75, 3]), np.stack([SOLID] * 3))
     assert found.volume == pytest.approx([0.25])
+    assert found.pair.tolist() == [[0, 1]]
     assert len(collisions(_row([0, 0.75, 1.5]), np.stack([SOLID] * 3))) == 2
 
 

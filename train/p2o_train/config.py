@@ -92,8 +92,8 @@ class LossConfig:
     translation: float = 1.0
     """DIRECT only, unless --rotation points has it in eq. 7: Huber loss of the box centre."""
     shape_labels: Literal["soft", "hard", "overlap"] = "soft"
-    """soft: eq. 4-5. hard: eq. 2-3. overlap: eq. 4 with the exemplar's volumetric IoU with the model,
-    in canonical pose, in place of eq. 5."""
+    """soft: eq. 4-5. hard: eq. 2-3. overlap: eq. 4 with the IoU of exemplar and model as solids, in
+    canonical pose, in place of eq. 5."""
     literal_soft: bool = False
     """Only the positive term of eq. 4, as printed; it rewards large logits everywhere."""
     soft_temperature: float = 0.0

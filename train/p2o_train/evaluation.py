@@ -110,6 +110,7 @@ def _evaluate(
 
 def _summarise(scores: Sequence[ImageScore], spec: ModelSpec, known: bool) -> EvaluationReport:
     overlaps = [score.overlaps for score in scores]
+    shown = [score.shown for score in scores]
     n_classes = len(spec.classes)
     truth = np.concatenate([image.truth_class for image in overlaps])
     volumes = np.concatenate([score.collisions.volume for score in scores])
@@ -121,10 +122,11 @@ def _summarise(scores: Sequence[ImageScore], spec: ModelSpec, known: bool) -> Ev
         ap25=tuple(average_precision(overlaps, n_classes, 0.25).tolist()),
         ap50=tuple(average_precision(overlaps, n_classes, 0.5).tolist()),
         score_threshold=spec.score_threshold,
-        at25=precision_recall(overlaps, 0.25, spec.least_scores),
-        at50=precision_recall(overlaps, 0.5, spec.least_scores),
+        at25=precision_recall(shown, 0.25),
+        at50=precision_recall(shown, 0.5),
         errors=_summarise_detections([score.detections for score in scores]),
         collisions=len(volumes),
+        real_collisions=sum(score.real_collisions for score in scores),
         collision_volume=float(volumes.mean()) if len(volumes) else 0.0,
         gravity_deg=float(np.median([score.gravity_deg for score in scores])),
         voxels=_summarise_voxels(scores),

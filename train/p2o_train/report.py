@@ -60,6 +60,7 @@ class EvaluationReport:
         at50: The same at 0.5.
         errors: How good the detected objects are.
         collisions: Pairs of predicted solids that overlap, over all images.
+        real_collisions: Those of them between two objects that both are there.
         collision_volume: Their mean shared volume, cubic camera heights; 0 without collisions.
         gravity_deg: Median angle between the estimated and the true up direction, degrees.
         voxels: Figures on voxel grids; None if they were not asked for, or no image has an object.
@@ -76,6 +77,7 @@ class EvaluationReport:
     at50: PrecisionRecall
     errors: DetectionErrors
     collisions: int
+    real_collisions: int
     collision_volume: float
     gravity_deg: float
     voxels: VoxelReport | None = None
@@ -126,7 +128,8 @@ class EvaluationReport:
             f"- nearest exemplar chosen {percent(errors.exemplar_accuracy)}, mean rank "
             f"{errors.exemplar_rank:.1f}{self._exemplar_iou()}; shape IoU of placed exemplars "
             f"{percent(errors.shape_iou)}",
-            f"- {self.collisions} collisions of {self.collision_volume:.2g} cubic camera heights"
+            f"- {self.collisions} collisions ({self.real_collisions} between objects that both are "
+            f"there) of {self.collision_volume:.2g} cubic camera heights"
             f"{self._collision_cells()} each",
         ]
 

@@ -17,7 +17,7 @@ from points2objects.camera import Camera
 from points2objects.decode import Peaks, decode
 from points2objects.geometry import Box9DoF, FloatArray, IntArray
 from points2objects.place import estimate_up
-from points2objects.settle import settle
+from points2objects.settle import Placed, one_reading_each, settle
 from points2objects.spec import ModelSpec
 from points2objects.tensors import OutputMaps
 
@@ -71,23 +71,28 @@ class ImageScore:
 
     Attributes:
         overlaps: For average precision: all peaks down to the low threshold.
-        detections: At the operating threshold.
-        collisions: Among the predictions at the operating threshold.
+        shown: For precision and recall: what the runtime shows, at the operating threshold.
+        detections: Of these.
+        collisions: Among these.
+        real_collisions: How many of them are of two objects that both are there; in the others
+            something collides with an invention, as with a second reading of one object.
         gravity_deg: Angle between the estimated and the true up direction, degrees.
         scene: On a voxel grid, at the operating threshold; None if not asked for, or if the image
             has no true object.
     """
 
     overlaps: ScoredImage
+    shown: ScoredImage
     detections: Detections
     collisions: Collisions
+    real_collisions: int
     gravity_deg: float
     scene: SceneScore | None = None
 
 
 def predict_level(maps: OutputMaps, spec: ModelSpec, camera: Camera) -> Prediction:
     """Read an image's boxes out of the maps, placed with the given camera's pitch and roll."""
-    return _place(decode(maps, spec), spec, camera)
+    return _prediction(one_reading_each(settle(decode(maps, spec), camera, spec)), camera)
 
 
 def score_sample(
@@ -117,25 +122,31 @@ def score_sample(
     shown_peaks = peaks[peaks.score >= least[peaks.class_id]][: spec.max_objects]
     up_camera = estimate_up(shown_peaks)
     camera = sample.camera if known_gravity else sample.camera.with_gravity(up_camera)
-    everything = _place(peaks[peaks.score >= threshold], wide, camera)
-    shown = _place(shown_peaks, spec, camera)
+    everything = _prediction(settle(peaks[peaks.score >= threshold], camera, wide), camera)
+    shown = _prediction(one_reading_each(settle(shown_peaks, camera, spec)), camera)
 
     truth = LabelledBoxes(sample.boxes, sample.class_id)
     symmetry = np.array([shapedb.models[i].symmetry for i in sample.model_index], dtype=int)
     matched = match_centers(
         truth, _centers_px(sample), shown.labelled(), shown.centers_px(), shown.peaks.score
     )
+    collided = collisions(shown.boxes, shapedb.sdf[shown.peaks.exemplar_id])
+
+    def overlaps(found: Prediction) -> ScoredImage:
+        return score_image(truth, symmetry, found.labelled(), found.peaks.score)
+
     return ImageScore(
-        overlaps=score_image(truth, symmetry, everything.labelled(), everything.peaks.score),
+        overlaps=overlaps(everything),
+        shown=overlaps(shown),
         detections=_score_detections(shown, sample, symmetry, shapedb, matched),
-        collisions=collisions(shown.boxes, shapedb.sdf[shown.peaks.exemplar_id]),
+        collisions=collided,
+        real_collisions=int((matched[collided.pair] >= 0).all(axis=1).sum()),
         gravity_deg=_angle_deg(up_camera, sample.camera.up_camera),
         scene=None if scene is None else scene.score(shown.peaks, shown.boxes, matched),
     )
 
 
-def _place(peaks: Peaks, spec: ModelSpec, camera: Camera) -> Prediction:
-    placed = settle(peaks, camera, spec)
+def _prediction(placed: Placed, camera: Camera) -> Prediction:
     return Prediction(placed.peaks, placed.boxes, camera)
 
 

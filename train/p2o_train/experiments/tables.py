@@ -155,19 +155,23 @@ def table_2(classes: Sequence[str]) -> Table:
 
 def table_3(classes: Sequence[str]) -> Table:
     """Effect of the collision loss."""
-    figures = ("voxels.collision_cells", "collision_volume", "collisions", *_BOX_FIGURES)
+    counts = ("collisions", "real_collisions")
+    figures = ("voxels.collision_cells", "collision_volume", *counts, *_BOX_FIGURES)
     cells, volume = Column("mean volume, cells", False), Column("cubic camera heights", False)
     return Table(
         number=3,
         title="Effect of the collision loss",
-        columns=(cells, volume, Column("collisions", False), *_BOXES),
+        columns=(
+            *(cells, volume, Column("collisions", False)),
+            *(Column("of two objects that both are there", False), *_BOXES),
+        ),
         arms=(
             Arm("without", ("--loss.collision", "0")),
             Arm("with", ("--loss.collision", "1")),
         ),
         rows=(
-            Row("without", "without", figures, (1168.8, None, 4116, None, None)),
-            Row("with the collision loss", "with", figures, (794.0, None, 1627, None, None)),
+            Row("without", "without", figures, (1168.8, None, 4116, None, None, None)),
+            Row("with the collision loss", "with", figures, (794.0, None, 1627, None, None, None)),
         ),
         fresh_heads=("rotation", "translation", "scale"),
         note="Volumes are counted in cells of each scene's own grid of --voxel-size cells a side. "

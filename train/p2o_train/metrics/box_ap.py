@@ -141,22 +141,17 @@ def area_under_curve(hit: npt.NDArray[np.bool_], score: FloatArray, n_truth: int
     return float(envelope[hit].sum() / n_truth)
 
 
-def precision_recall(
-    images: Sequence[ScoredImage], min_iou: float, min_score: float | Sequence[float]
-) -> PrecisionRecall:
-    """Return precision and recall over all classes at an operating point.
+def precision_recall(images: Sequence[ScoredImage], min_iou: float) -> PrecisionRecall:
+    """Return precision and recall over all classes.
 
     Args:
-        images: Overlaps of each image.
+        images: Overlaps of each image, at its operating point: all predictions count.
         min_iou: Least overlap of a hit.
-        min_score: Least score of a prediction, of all classes or of each.
     """
     hits = kept = n_truth = 0
     for image in images:
-        least = np.asarray(min_score, float)
-        keep = image.score >= (least[image.predicted_class] if least.ndim else least)
-        hits += int((greedy_match(image.iou[:, keep], image.score[keep], min_iou) >= 0).sum())
-        kept += int(keep.sum())
+        hits += int((greedy_match(image.iou, image.score, min_iou) >= 0).sum())
+        kept += len(image.score)
         n_truth += len(image.truth_class)
     return PrecisionRecall(
         hits / kept if kept else float("nan"), hits / n_truth if n_truth else float("nan")

@@ -7,7 +7,7 @@ import numpy as np
 from p2o_train.metrics.box_iou import intersection_volume
 from p2o_train.metrics.voxel_iou import shared_volume
 from points2objects.errors import check_shape
-from points2objects.geometry import Box9DoF, FloatArray
+from points2objects.geometry import Box9DoF, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,11 @@ class Collisions:
     Attributes:
         volume: Shared volume of each colliding pair, (p,), all positive, in cubic units of the
             boxes' frame (cubic camera heights in the level frame). The paper counts voxels.
+        pair: Indices of the two objects of each, (p, 2), the lower first.
     """
 
     volume: FloatArray
+    pair: IntArray
 
     def __len__(self) -> int:
         return len(self.volume)
@@ -39,7 +41,8 @@ def collisions(boxes: Box9DoF, sdfs: FloatArray) -> Collisions:
         _pair_volume(sdfs[i], boxes[int(i)], sdfs[j], boxes[int(j)])
         for i, j in zip(first[touching], second[touching], strict=True)
     ]
-    return Collisions(np.array([volume for volume in volumes if volume > 0]))
+    volume, pair = np.array(volumes), np.stack([first, second], axis=1)[touching]
+    return Collisions(volume[volume > 0], pair[volume > 0])
 
 
 def _pair_volume(
