@@ -110,6 +110,25 @@ def test_true_outputs_have_no_pose_loss(
     assert terms["key"] < 1.0
 
 
+def test_boxes_collide_where_the_runtime_sets_them_down(noise_data: TrainingData) -> None:
+    spec, samples = spec_of(noise_data), [noise_data.train[i] for i in range(4)]
+    config = formulation(PoseEncoding.RAY, "svd")
+    targets = targets_of(noise_data, samples, spec)
+    sdf = torch.from_numpy(noise_data.shapedb.sdf)
+
+    def collision(**change: Tensor) -> Tensor:
+        outputs = perfect_outputs(targets, samples, spec) | change
+        return loss_terms(outputs, targets, sdf, spec, config).collision
+
+    huge = targets.raw_scale + 1.2
+    assert collision() == 0
+    assert collision(scale=huge) > 1e-3
+    # A wrong distance along the ray is undone before anything is shown, so it collides with nothing.
+    farther = targets.raw_translation.clone()
+    farther[:, 2] += 0.2 * torch.arange(len(farther)).cos()
+    torch.testing.assert_close(collision(scale=huge, translation=farther), collision(scale=huge))
+
+
 @pytest.mark.parametrize("pose", list(PoseEncoding))
 @pytest.mark.parametrize("rotation", ["bins", "matrix", "svd", "points"])
 def test_every_formulation_leads_to_the_true_boxes(

@@ -190,11 +190,13 @@ def table_4(classes: Sequence[str]) -> Table:
         arms=(
             Arm("hard", ("--loss.shape-labels", "hard")),
             Arm("soft", ("--loss.shape-labels", "soft")),
+            Arm("overlap", ("--loss.shape-labels", "overlap")),
             Arm("choice", ("--loss.shape-labels", "soft", "--loss.soft-temperature", "0.1")),
         ),
         rows=(
             Row("hard labels", "hard", figures, (32.2, 40.3, None, None)),
             Row("soft labels", "soft", figures, (36.4, 44.7, None, None)),
+            Row("soft labels of shared volume", "overlap", figures, (None, None, None, None)),
             Row("soft labels, one choice", "choice", figures, (None, None, None, None)),
         ),
         fresh_heads=("exemplar",),
