@@ -204,18 +204,27 @@ def test_peaks_below_the_operating_threshold_count_for_average_precision_alone()
     assert (high.map50, high.errors.pairs) == (0.0, 6)
 
 
+ONE = np.array([1])
+
+
+def _heatmap(maps: OutputMaps) -> FloatArray:
+    heatmap = maps["heatmap"]
+    assert isinstance(heatmap, OutputMap)
+    return np.asarray(heatmap.values)
+
+
 def test_a_second_reading_of_an_object_counts_for_average_precision_alone() -> None:
     database, samples = _shapedb(), _samples()
     spec = _spec(database)
     oracle = _Oracle(samples, spec, database)
-    for maps in oracle.maps:
-        heatmap = maps["heatmap"].values
+    heatmaps = [_heatmap(maps) for maps in oracle.maps]
+    for heatmap in heatmaps:
         heatmap += 0.6 * (np.roll(heatmap, 1, axis=2) > 0)
     report = evaluate(oracle, spec, samples, database)
     assert (report.at50.precision, report.at50.recall, report.errors.pairs) == (1.0, 1.0, 12)
     assert report.collisions == 0
-    for maps in oracle.maps:
-        maps["heatmap"].values[maps["heatmap"].values > 0.8] = 0.5
+    for heatmap in heatmaps:
+        heatmap[heatmap > 0.8] = 0.5
     wrong = evaluate(oracle, spec, samples, database)
     assert (wrong.at50.recall, wrong.errors.pairs) == (0.0, 0)
     assert wrong.map50 == pytest.approx(0.5)
@@ -231,9 +240,9 @@ def test_collisions_with_what_is_not_there_are_told_apart() -> None:
     alone = [
         replace(
             sample,
-            boxes=sample.boxes[[1]],
-            class_id=sample.class_id[[1]],
-            model_index=sample.model_index[[1]],
+            boxes=sample.boxes[ONE],
+            class_id=sample.class_id[ONE],
+            model_index=sample.model_index[ONE],
             visible_fraction=np.ones(1),
             mirrored=np.zeros(1, bool),
         )

@@ -123,7 +123,7 @@ def test_boxes_collide_where_the_runtime_sets_them_down(noise_data: TrainingData
     huge = targets.raw_scale + 1.2
     assert collision() == 0
     assert collision(scale=huge) > 1e-3
-    # A wrong distance along the ray is undone before anything is shown, so it collides with nothing.
+    # A wrong distance along the ray is undone before anything is shown, so it does not count.
     farther = targets.raw_translation.clone()
     farther[:, 2] += 0.2 * torch.arange(len(farther)).cos()
     torch.testing.assert_close(collision(scale=huge, translation=farther), collision(scale=huge))
