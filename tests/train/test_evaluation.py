@@ -210,7 +210,8 @@ ONE = np.array([1])
 def _heatmap(maps: OutputMaps) -> FloatArray:
     heatmap = maps["heatmap"]
     assert isinstance(heatmap, OutputMap)
-    return np.asarray(heatmap.values)
+    assert heatmap.values.dtype == np.float32
+    return np.asarray(heatmap.values, np.float32)
 
 
 def test_a_second_reading_of_an_object_counts_for_average_precision_alone() -> None:
