@@ -9,6 +9,7 @@ from p2o_train.config import NetworkConfig
 from p2o_train.network.heads import Cells, Heads
 from p2o_train.network.hourglass import HourglassBody
 from p2o_train.network.mobile import MobileBody
+from p2o_train.network.pointwise import split_narrow_strides
 from p2o_train.network.pyramid import PyramidBody
 from p2o_train.network.timm_body import TimmBody
 from points2objects.spec import ModelSpec
@@ -61,7 +62,8 @@ def build_network(config: NetworkConfig, spec: ModelSpec) -> PointsNetwork:
     """Make the network that the config describes, with the outputs that the spec lists.
 
     Raises:
-        InputError: A package that the backbone or its weights come from is missing.
+        InputError: A package that the backbone or its weights come from is missing, or the backbone
+            holds a layer that torch crashes on.
     """
     body: PyramidBody | HourglassBody
     if config.backbone == "mobile":
@@ -71,7 +73,9 @@ def build_network(config: NetworkConfig, spec: ModelSpec) -> PointsNetwork:
     else:
         body = TimmBody(config, spec)
     heads = Heads(body.out_channels, config.head_channels, spec.outputs, config.separable_heads)
-    return PointsNetwork(body, heads)
+    network = PointsNetwork(body, heads)
+    split_narrow_strides(network, f"--network.backbone {config.backbone}")
+    return network
 
 
 def normalise(images: Tensor, spec: ModelSpec) -> Tensor:
