@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import platform
 import tempfile
 from dataclasses import asdict, dataclass, field
@@ -135,7 +134,7 @@ class BenchmarkReport:
         scores: Per format, the figures of `p2o_convert.scoring`.
         images: How many the figures are from.
         repeats: Timed images per format.
-        machine: Processor, cores, system, and whether it has 8-bit dot products.
+        machine: Processor with cores and features, system, and whether it has 8-bit dot products.
         versions: Of the tools.
     """
 
@@ -207,10 +206,10 @@ def measure(config: BenchmarkConfig, contest: Contest) -> BenchmarkReport:
     from p2o_convert.fingerprint import versions
     from p2o_convert.inputs import load_matching_database, load_validation
     from p2o_convert.scoring import Candidate, score_candidates
-    from p2o_convert.timing import has_int8_dot, time_predictors
-    from p2o_train.machine import cpu_name
+    from p2o_convert.timing import time_predictors
+    from p2o_train.processor import read_processor
 
-    spec = contest.spec
+    spec, processor = contest.spec, read_processor()
     files = {c.name: c.model for c in contest.contenders if isinstance(c.model, Path)}
     side = spec.input_size
     image = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
@@ -241,10 +240,9 @@ def measure(config: BenchmarkConfig, contest: Contest) -> BenchmarkReport:
         images=images,
         repeats=config.repeats,
         machine={
-            "cpu": cpu_name(),
-            "cores": os.cpu_count(),
+            "processor": str(processor),
             "system": platform.platform(),
-            "int8_dot_products": has_int8_dot(),
+            "int8_dot_products": processor.has_int8_dot,
         },
         versions=versions(),
         failures=find_failures(config.limits(), contest.shipped, scores),

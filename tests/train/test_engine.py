@@ -22,6 +22,7 @@ from p2o_train.config import LossConfig, NetworkConfig, OptimConfig, TrainConfig
 from p2o_train.data.augment import AugmentConfig
 from p2o_train.ema import averaged_copy, update_average
 from p2o_train.engine import make_spec, train
+from p2o_train.machine import describe_machine
 from p2o_train.pictures import ZOOM
 from p2o_train.rendered_data import RenderedAugment
 from points2objects.errors import InputError
@@ -196,6 +197,10 @@ def test_the_end_tells_speed_and_memory(
     # Two steps an epoch: the first ends after step 2, the run within the second.
     assert [line.split(":")[0] for line in lines] == ["step 2, epoch 1.0", "step 3, epoch 1.5"]
     assert all(re.search(r"[\d.]+ images/s, peak memory [\d.]+ GB$", line) for line in lines)
+    assert f"machine: {describe_machine()}" in caplog.messages
+    events = EventAccumulator(str(tmp_path)).Reload()
+    (text,) = events.Tensors("machine/text_summary")
+    assert describe_machine().encode() in text.tensor_proto.string_val
 
 
 def test_bfloat16_stays_close_and_keeps_float32_weights(

@@ -22,7 +22,7 @@ from p2o_train.config import TrainConfig
 from p2o_train.ema import averaged_copy
 from p2o_train.frozen import FrozenBatch, frozen_batches, load_or_freeze
 from p2o_train.log import RunLog
-from p2o_train.machine import peak_memory_gb, prepare_machine
+from p2o_train.machine import describe_machine, peak_memory_gb, prepare_machine
 from p2o_train.network.build import build_network
 from p2o_train.schedule import Horizon
 from p2o_train.step import Learner, make_optimizer
@@ -144,6 +144,7 @@ def _begin(
     if team.leads:
         horizon = Horizon.of(config, _epoch_steps(config, data))
         log.info("%s: step %d of %s", config.out, state.step, horizon.steps or "as many as fit")
+        log.info("machine: %s", describe_machine())
     return state
 
 

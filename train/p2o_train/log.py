@@ -11,6 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from p2o_train.checkpoint import METRICS
+from p2o_train.machine import describe_machine
 
 
 class RunLog:
@@ -25,6 +26,7 @@ class RunLog:
     def __init__(self, folder: Path, first_step: int, last_step: int | None) -> None:
         self._metrics = (folder / METRICS).open("a", encoding="utf-8")
         self._board = SummaryWriter(str(folder), purge_step=first_step + 1)
+        self._board.add_text("machine", describe_machine(), first_step)
         # `disable=None`: quiet when stderr is no terminal.
         self._by_time = last_step is None
         self._bar = tqdm(
