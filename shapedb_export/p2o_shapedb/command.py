@@ -59,7 +59,7 @@ def run_command(main: Callable[[], None], verbose: bool = False) -> int:
     except KeyboardInterrupt:
         return _failed("interrupted", 130, verbose)
     except ModuleNotFoundError as error:
-        need = f"needs the Python package {error.name}; 'make lint' installs all that is needed"
+        need = f"needs the Python package {error.name}; 'make install' installs all that is needed"
         return _failed(need, 2, verbose)
     except Exception as error:
         hint = "" if verbose else " (--verbose shows where)"

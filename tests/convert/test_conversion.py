@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,6 +14,9 @@ from p2o_convert.config import ConvertConfig
 from points2objects.bundle import Bundle
 from points2objects.errors import BundleError, InputError
 from points2objects.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from p2o_train.config import NetworkConfig
 
 pytestmark = pytest.mark.convert
 
@@ -51,18 +54,15 @@ def command(script: str, *options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def write_run(folder: Path, digest: str) -> None:
+def write_run(folder: Path, network: "NetworkConfig", digest: str) -> None:
     """Save an untrained network as `train/run.py` does."""
     import torch
 
     from p2o_train.checkpoint import BEST, CONFIG, SPEC
-    from p2o_train.config import NetworkConfig, TrainConfig
+    from p2o_train.config import TrainConfig
     from p2o_train.network.build import build_network
 
     spec = ModelSpec("tiny", ("mug", "sofa"), 1, digest)
-    network = NetworkConfig(
-        backbone="hourglass", head_channels=8, hourglass_stem=8, hourglass_widths=(8, 8)
-    )
     config = replace(TrainConfig(), network=network)
     folder.mkdir()
     (folder / CONFIG).write_text(config.to_json())
@@ -78,11 +78,12 @@ def chain(
     tmp_path_factory: pytest.TempPathFactory,
     write_database: DatabaseWriter,
     write_dataset: DatasetWriter,
+    tiny_network: "NetworkConfig",
 ) -> Chain:
     folder = tmp_path_factory.mktemp("chain")
     digest = write_database(folder / "shapedb", 0)
     write_dataset(folder / "dataset", folder / "shapedb")
-    write_run(folder / "run", digest)
+    write_run(folder / "run", replace(tiny_network, separable_heads=True), digest)
     done = command("to_tflite.py", *chain_options(folder))
     assert done.returncode == 0, done.stderr
     last = done.stdout.splitlines()[-1]

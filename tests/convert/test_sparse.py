@@ -1,5 +1,6 @@
 """Heads cut off the network: the same outputs in float, in every format, at every cell."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from p2o_convert.models import FloatModel, Models
+    from p2o_train.config import NetworkConfig
 
 pytestmark = pytest.mark.convert
 
@@ -31,20 +33,12 @@ PLAIN = QuantiseConfig(rounding="nearest", equalise=False, heads="dense")
 SPARSE = QuantiseConfig(rounding="nearest", equalise=False, heads="sparse")
 
 
-def _network(spec: ModelSpec, separable: bool) -> "nn.Module":
+def _network(config: "NetworkConfig", spec: ModelSpec) -> "nn.Module":
     """Build a small network of the project's own kind, whose heads say something."""
     import torch
 
-    from p2o_train.config import NetworkConfig
     from p2o_train.network.build import build_network
 
-    config = NetworkConfig(
-        backbone="hourglass",
-        head_channels=8,
-        hourglass_stem=8,
-        hourglass_widths=(8, 8),
-        separable_heads=separable,
-    )
     with torch.random.fork_rng():
         torch.manual_seed(1)
         network = build_network(config, spec).eval()
@@ -66,10 +60,19 @@ def _export(
 
 
 @pytest.fixture(scope="module")
+def separable(tiny_network: "NetworkConfig") -> "NetworkConfig":
+    """Options of the tiny network with the phone's heads."""
+    return replace(tiny_network, separable_heads=True)
+
+
+@pytest.fixture(scope="module")
 def dense(
-    spec: ModelSpec, images: ByteArray, tmp_path_factory: pytest.TempPathFactory
+    separable: "NetworkConfig",
+    spec: ModelSpec,
+    images: ByteArray,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> "FloatModel":
-    return _export(_network(spec, True), spec, images, tmp_path_factory.mktemp("dense"))
+    return _export(_network(separable, spec), spec, images, tmp_path_factory.mktemp("dense"))
 
 
 @pytest.fixture(scope="module")
@@ -79,15 +82,21 @@ def formats(dense: "FloatModel", spec: ModelSpec, images: ByteArray) -> dict[str
     return make_formats(tuple(FORMATS), dense.tflite, images, spec, SPARSE)
 
 
-@pytest.mark.parametrize("separable", [True, False])
+@pytest.mark.parametrize("heads", ["separable", "full"])
 def test_float_heads_at_cells_are_the_dense_float_model(
-    spec: ModelSpec, images: ByteArray, tmp_path: "Path", separable: bool
+    heads: str,
+    separable: "NetworkConfig",
+    dense: "FloatModel",
+    spec: ModelSpec,
+    images: ByteArray,
+    tmp_path: "Path",
 ) -> None:
     from p2o_convert.stages import tflite_predictor
     from p2o_train.predictors import torch_predictor
 
-    network = _network(spec, separable)
-    whole = _export(network, spec, images, tmp_path).tflite
+    network = _network(replace(separable, separable_heads=heads == "separable"), spec)
+    made = dense if heads == "separable" else _export(network, spec, images, tmp_path)
+    whole = made.tflite
     cut = cut_heads(whole, spec)
     stages = [
         Stage("torch", torch_predictor(network, spec), 0.0),
@@ -185,10 +194,12 @@ def test_the_heat_map_may_stay_float_beside_them(
     assert len(decode(maps, spec, 0.0)) == spec.max_objects
 
 
-def test_fine_tuning_leaves_heads_at_peaks_unrounded(spec: ModelSpec) -> None:
+def test_fine_tuning_leaves_heads_at_peaks_unrounded(
+    separable: "NetworkConfig", spec: ModelSpec
+) -> None:
     from p2o_convert.qat import round_like_int8
 
-    network = _network(spec, True)
+    network = _network(separable, spec)
     every = round_like_int8(network)
     every.undo()
     fewer = round_like_int8(network, left_float=sparse_heads(spec))

@@ -24,45 +24,46 @@ from points2objects.errors import InputError
 from points2objects.spec import ModelSpec
 
 ROOT = Path(__file__).parents[2]
-NETWORK = NetworkConfig(
-    backbone="hourglass", pretrained=False, hourglass_stem=4, hourglass_widths=(4, 4)
-)
 SPEC = ModelSpec("test", ("a",), 2, "digest")
 DATA = {"train": {"images": 3, "sha256": "abc"}, "augment": {"border_rgb": (1.0, 2.0, 3.0)}}
 
 
-def fresh_state() -> TrainingState:
-    network = build_network(NETWORK, SPEC)
-    return TrainingState(network, averaged_copy(network), torch.optim.AdamW(network.parameters()))
+def fresh_state(network: NetworkConfig) -> TrainingState:
+    made = build_network(network, SPEC)
+    return TrainingState(made, averaged_copy(made), torch.optim.AdamW(made.parameters()))
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Path:
-    state = fresh_state()
-    start_run(tmp_path, TrainConfig(out=tmp_path, network=NETWORK), SPEC, DATA)
+def run(tmp_path: Path, tiny_network: NetworkConfig) -> Path:
+    state = fresh_state(tiny_network)
+    start_run(tmp_path, TrainConfig(out=tmp_path, network=tiny_network), SPEC, DATA)
     save_checkpoint(tmp_path, state)
     torch.nn.init.ones_(next(state.average.parameters()))
     save_best(tmp_path, state)
     return tmp_path
 
 
-def test_a_renamed_run_goes_on(run: Path) -> None:
+def test_a_renamed_run_goes_on(run: Path, tiny_network: NetworkConfig) -> None:
     moved = run.rename(run.with_name("moved"))
-    config = TrainConfig(out=moved, network=NETWORK)
-    assert resume(moved, fresh_state(), config, replace(SPEC, name="moved"), DATA)
+    config = TrainConfig(out=moved, network=tiny_network)
+    assert resume(moved, fresh_state(tiny_network), config, replace(SPEC, name="moved"), DATA)
     with pytest.raises(InputError, match=r"other options \(another shape database\)"):
-        resume(moved, fresh_state(), config, replace(SPEC, shapedb_digest="other"), DATA)
+        resume(
+            moved, fresh_state(tiny_network), config, replace(SPEC, shapedb_digest="other"), DATA
+        )
 
 
-def test_a_run_does_not_go_on_with_other_data(run: Path) -> None:
-    config = TrainConfig(out=run, network=NETWORK)
+def test_a_run_does_not_go_on_with_other_data(run: Path, tiny_network: NetworkConfig) -> None:
+    config = TrainConfig(out=run, network=tiny_network)
     with pytest.raises(InputError, match=r"another dataset or augmentation \(data.json differs\)"):
-        resume(run, fresh_state(), config, SPEC, {**DATA, "augment": None})
+        resume(run, fresh_state(tiny_network), config, SPEC, {**DATA, "augment": None})
 
 
 @pytest.mark.parametrize("name", ["best.pt", "metrics.jsonl"])
-def test_results_without_a_checkpoint_are_kept(tmp_path: Path, name: str) -> None:
-    config = TrainConfig(out=tmp_path, network=NETWORK)
+def test_results_without_a_checkpoint_are_kept(
+    tmp_path: Path, name: str, tiny_network: NetworkConfig
+) -> None:
+    config = TrainConfig(out=tmp_path, network=tiny_network)
     (tmp_path / name).write_text("precious")
     with pytest.raises(InputError, match=rf"holds {name} of an earlier run, .*--overwrite"):
         start_run(tmp_path, config, SPEC, DATA)
@@ -72,9 +73,11 @@ def test_results_without_a_checkpoint_are_kept(tmp_path: Path, name: str) -> Non
     assert not (tmp_path / name).exists()
 
 
-def test_a_run_that_stopped_before_its_first_step_starts_again(tmp_path: Path) -> None:
+def test_a_run_that_stopped_before_its_first_step_starts_again(
+    tmp_path: Path, tiny_network: NetworkConfig
+) -> None:
     (tmp_path / "metrics.jsonl").touch()
-    start_run(tmp_path, TrainConfig(out=tmp_path, network=NETWORK), SPEC, DATA)
+    start_run(tmp_path, TrainConfig(out=tmp_path, network=tiny_network), SPEC, DATA)
     assert (tmp_path / "spec.json").is_file()
 
 
@@ -124,8 +127,8 @@ def test_a_broken_config_is_refused(run: Path, text: str) -> None:
         load_network(run)
 
 
-def test_config_survives_json() -> None:
-    config = TrainConfig(out=Path("x"), steps=3, network=NETWORK)
+def test_config_survives_json(tiny_network: NetworkConfig) -> None:
+    config = TrainConfig(out=Path("x"), steps=3, network=tiny_network)
     assert TrainConfig.from_json(config.to_json()) == config
 
 
@@ -152,10 +155,10 @@ def test_the_shipped_checkpoint_can_be_fine_tuned() -> None:
     assert start_from(network, ROOT / "train/checkpoints/default") == []
 
 
-def test_fine_tuning_takes_over_what_fits(run: Path) -> None:
+def test_fine_tuning_takes_over_what_fits(run: Path, tiny_network: NetworkConfig) -> None:
     """Another shape database changes the exemplar head alone."""
     earlier = load_network(run).network.state_dict()
-    network = build_network(NETWORK, replace(SPEC, exemplars_per_class=3))
+    network = build_network(tiny_network, replace(SPEC, exemplars_per_class=3))
     new = start_from(network, run)
     assert new == ["heads.heads.exemplar.out.weight", "heads.heads.exemplar.out.bias"]
     for name, value in network.state_dict().items():
@@ -163,15 +166,15 @@ def test_fine_tuning_takes_over_what_fits(run: Path) -> None:
             torch.testing.assert_close(value, earlier[name], rtol=0, atol=0)
 
 
-def test_own_classes_change_what_names_them_alone(run: Path) -> None:
+def test_own_classes_change_what_names_them_alone(run: Path, tiny_network: NetworkConfig) -> None:
     own = replace(SPEC, classes=("lamp", "plant", "desk"), exemplars_per_class=4)
-    network = build_network(NETWORK, own)
+    network = build_network(tiny_network, own)
     new = {name.rsplit(".", 2)[0] for name in start_from(network, run)}
     assert new == {"heads.heads.heatmap", "heads.heads.exemplar"}
 
 
-def test_heads_that_are_to_start_anew_do(run: Path) -> None:
-    network = build_network(NETWORK, SPEC)
+def test_heads_that_are_to_start_anew_do(run: Path, tiny_network: NetworkConfig) -> None:
+    network = build_network(tiny_network, SPEC)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     new = start_from(network, run, ("rotation", "scale"))
     assert {name.split(".")[2] for name in new} == {"rotation", "scale"}

@@ -19,37 +19,25 @@ from p2o_train.step import Learner, make_optimizer
 from p2o_train.team import ALONE
 from points2objects.errors import InputError
 
-TINY = NetworkConfig(
-    backbone="hourglass",
-    pretrained=False,
-    head_channels=16,
-    separable_heads=True,
-    hourglass_stem=8,
-    hourglass_widths=(16, 16),
-)
 
-
-def config_for(folder: Path, steps: int = 4) -> TrainConfig:
-    return TrainConfig(
-        out=folder / "run",
-        features=folder / "features",
-        steps=steps,
-        batch=2,
-        workers=0,
-        threads=1,
-        device="cpu",
-        input_size=128,
+@pytest.fixture
+def config(
+    tmp_path: Path, tiny_network: NetworkConfig, config_for: Callable[..., TrainConfig]
+) -> TrainConfig:
+    """Return options whose heads are deep, and whose losses all count from the start."""
+    return config_for(
+        tmp_path / "run",
+        features=tmp_path / "features",
         validate_images=1,
-        pictures=0,
-        network=TINY,
+        network=replace(tiny_network, separable_heads=True),
         loss=LossConfig(point_count=64, collision=1.0, collision_from=0.0),
     )
 
 
 @pytest.fixture
-def init(tmp_path: Path, noise_data: TrainingData) -> Path:
+def init(tmp_path: Path, noise_data: TrainingData, config: TrainConfig) -> Path:
     """Return a run whose norm statistics are not those of a fresh network."""
-    config = replace(config_for(tmp_path), out=tmp_path / "init", steps=3)
+    config = replace(config, out=tmp_path / "init", steps=3)
     return train(config, noise_data).folder
 
 
@@ -60,9 +48,10 @@ def frozen_state(config: TrainConfig, data: TrainingData) -> TrainingState:
     return TrainingState(network, averaged_copy(network), make_optimizer(network, config.optim))
 
 
-def test_cached_features_teach_as_the_pictures_do(tmp_path: Path, noise_data: TrainingData) -> None:
+def test_cached_features_teach_as_the_pictures_do(
+    tmp_path: Path, noise_data: TrainingData, config: TrainConfig
+) -> None:
     """Terms, gradients and weights of four steps agree with those of `forward_at`."""
-    config = config_for(tmp_path)
     spec = make_spec(config, noise_data)
     dataset = BatchDataset(noise_data, spec, config)
     learner = Learner(config, spec, ALONE, torch.from_numpy(noise_data.shapedb.sdf))
@@ -83,8 +72,9 @@ def test_cached_features_teach_as_the_pictures_do(tmp_path: Path, noise_data: Tr
         torch.testing.assert_close(value, theirs[name], rtol=0, atol=1e-5, msg=name)
 
 
-def test_half_precision_costs_a_thousandth(tmp_path: Path, noise_data: TrainingData) -> None:
-    config = config_for(tmp_path)
+def test_half_precision_costs_a_thousandth(
+    tmp_path: Path, noise_data: TrainingData, config: TrainConfig
+) -> None:
     spec = make_spec(config, noise_data)
     network = frozen_state(config, noise_data).network
     batch = BatchDataset(noise_data, spec, config)[0]
@@ -102,10 +92,14 @@ def test_half_precision_costs_a_thousandth(tmp_path: Path, noise_data: TrainingD
 
 @pytest.mark.parametrize("fresh", [(), ("rotation", "exemplar")])
 def test_only_the_heads_in_question_change(
-    tmp_path: Path, init: Path, noise_data: TrainingData, fresh: tuple[str, ...]
+    tmp_path: Path,
+    init: Path,
+    noise_data: TrainingData,
+    fresh: tuple[str, ...],
+    config: TrainConfig,
 ) -> None:
     """The fresh ones, or else all but the heat-map's."""
-    config = replace(config_for(tmp_path), frozen=4, init=init, fresh_heads=fresh)
+    config = replace(config, frozen=4, init=init, fresh_heads=fresh)
     train(config, noise_data)
     before, after = (load_network(run).network.state_dict() for run in (init, config.out))
     heads = fresh or ("rotation", "translation", "scale", "gravity", "exemplar")
@@ -115,9 +109,13 @@ def test_only_the_heads_in_question_change(
 
 
 def test_the_next_run_takes_the_features_that_are_there(
-    tmp_path: Path, init: Path, noise_data: TrainingData, stop_after: Callable[..., Augment]
+    tmp_path: Path,
+    init: Path,
+    noise_data: TrainingData,
+    stop_after: Callable[..., Augment],
+    config: TrainConfig,
 ) -> None:
-    config = replace(config_for(tmp_path), frozen=4, init=init)
+    config = replace(config, frozen=4, init=init)
     train(config, noise_data)
     (path,) = config.features.iterdir()
     # A single picture more would stop this run.
@@ -130,8 +128,10 @@ def test_the_next_run_takes_the_features_that_are_there(
         train(replace(config, out=tmp_path / "torn"), noise_data)
 
 
-def test_kept_features_come_back_as_they_were(tmp_path: Path, noise_data: TrainingData) -> None:
-    config = replace(config_for(tmp_path), frozen=4, init=tmp_path)
+def test_kept_features_come_back_as_they_were(
+    tmp_path: Path, noise_data: TrainingData, config: TrainConfig
+) -> None:
+    config = replace(config, frozen=4, init=tmp_path)
     dataset = BatchDataset(noise_data, make_spec(config, noise_data), config)
     network = frozen_state(config, noise_data).network
     made, read = (load_or_freeze(config, dataset, network) for _ in range(2))
@@ -148,9 +148,8 @@ def test_kept_features_come_back_as_they_were(tmp_path: Path, noise_data: Traini
 
 
 def test_each_epoch_shows_every_batch_once_and_resumes_anywhere(
-    tmp_path: Path, noise_data: TrainingData
+    tmp_path: Path, noise_data: TrainingData, config: TrainConfig
 ) -> None:
-    config = config_for(tmp_path)
     spec = make_spec(config, noise_data)
     network = frozen_state(config, noise_data).network
     dataset = BatchDataset(noise_data, spec, config)

@@ -21,15 +21,13 @@ from points2objects.spec import ModelSpec
 
 SPEC = ModelSpec("test", ("a", "b", "c"), 4, "digest")
 MOBILE = NetworkConfig(pretrained=False, freeze_stages=0, decoder_channels=(16, 16, 16))
-HOURGLASS = NetworkConfig(
-    backbone="hourglass",
-    pretrained=False,
-    head_channels=8,
-    separable_heads=False,
-    hourglass_stem=8,
-    hourglass_widths=(8, 12, 16),
-    hourglass_stacks=2,
-)
+
+
+@pytest.fixture(params=["mobile", "hourglass"])
+def config(request: pytest.FixtureRequest, tiny_network: NetworkConfig) -> NetworkConfig:
+    if request.param == "mobile":
+        return MOBILE
+    return replace(tiny_network, hourglass_widths=(8, 12, 16), hourglass_stacks=2)
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +39,6 @@ def make(config: NetworkConfig) -> PointsNetwork:
     return build_network(config, SPEC)
 
 
-@pytest.mark.parametrize("config", [MOBILE, HOURGLASS], ids=["mobile", "hourglass"])
 def test_outputs_are_those_of_the_spec_in_order_at_stride_4(config: NetworkConfig) -> None:
     network = make(config).eval()
     with torch.no_grad():
@@ -50,7 +47,6 @@ def test_outputs_are_those_of_the_spec_in_order_at_stride_4(config: NetworkConfi
     assert {tuple(value.shape[2:]) for value in maps.values()} == {(16, 24)}
 
 
-@pytest.mark.parametrize("config", [MOBILE, HOURGLASS], ids=["mobile", "hourglass"])
 def test_heads_at_cells_equal_the_dense_maps_there(config: NetworkConfig) -> None:
     network = make(config).double().eval()
     image = torch.randn(2, 3, 64, 64, dtype=torch.double)
