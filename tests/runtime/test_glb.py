@@ -152,12 +152,12 @@ def test_the_khronos_validator_finds_nothing(
 ) -> None:
     node = shutil.which("node")
     if node is None:
-        pytest.skip("node is not installed")
+        pytest.skip("node is not installed; make install brings it")
     there = subprocess.run(
         [node, "-e", "require('gltf-validator')"], capture_output=True, env=os.environ, check=False
     )
     if there.returncode:
-        pytest.skip("npm's gltf-validator is not installed")
+        pytest.skip("npm's gltf-validator is not installed; make install brings it")
     meshes = ExemplarPack.from_bytes(write_pack(spec), "pack").meshes
     data = {
         "scene": encode_glb([_instance(mesh, mesh.name, 0.4) for mesh in meshes], {}, "a; b"),

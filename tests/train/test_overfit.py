@@ -18,8 +18,8 @@ def learning(tiny_network: NetworkConfig, config_for: Callable[..., TrainConfig]
         tiny_network, head_channels=32, hourglass_stem=8, hourglass_widths=(24, 32, 48)
     )
     return config_for(
-        Path(), network=network, validate_every=1_000, optim=OptimConfig(lr=3e-3, ema=0.9),
-        loss=LossConfig(),
+        Path(), input_size=64, network=network, validate_every=1_000,
+        optim=OptimConfig(lr=3e-3, ema=0.9), loss=LossConfig(),
     )  # fmt: skip
 
 
@@ -27,7 +27,7 @@ def learning(tiny_network: NetworkConfig, config_for: Callable[..., TrainConfig]
 def test_a_tiny_network_overfits_eight_images(
     tmp_path: Path, uneven_data: TrainingData, learning: TrainConfig
 ) -> None:
-    config = replace(learning, out=tmp_path, steps=400, batch=8)
+    config = replace(learning, out=tmp_path, steps=200, batch=8)
     assert train(config, uneven_data).map50 > 0.95
 
 

@@ -29,7 +29,7 @@ def team_config(config_for: Callable[..., TrainConfig]) -> Callable[..., TrainCo
     """Return what makes the options of a run that several processes can share."""
     # All points: their order is drawn, and a sum must not depend on it.
     loss = LossConfig(point_count=512, collision_from=0.0)
-    return partial(config_for, batch=4, validate_every=1, validate_images=1, loss=loss)
+    return partial(config_for, batch=4, validate_images=1, loss=loss)
 
 
 def torchrun(config: TrainConfig, folder: Path) -> subprocess.CompletedProcess[str]:
