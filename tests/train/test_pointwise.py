@@ -59,10 +59,8 @@ def test_no_hourglass_holds_one_whatever_its_widths() -> None:
     assert split == 3 * narrow * len(WIDTHS)
 
 
-def test_only_narrow_ones_are_replaced_and_their_names_stay() -> None:
-    config = NetworkConfig(
-        backbone="hourglass", pretrained=False, hourglass_stem=8, hourglass_widths=(16, 12, 16)
-    )
+def test_only_narrow_ones_are_replaced_and_their_names_stay(tiny_network: NetworkConfig) -> None:
+    config = replace(tiny_network, hourglass_widths=(16, 12, 16))
     plain, built = HourglassBody(config), build_network(config, SPEC).body
     assert list(plain.state_dict()) == list(built.state_dict())
     assert len(crashing(plain)) == 2
