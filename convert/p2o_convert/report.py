@@ -82,7 +82,7 @@ class ConversionReport:
             values = json.loads(text)
             known = {field.name: values.get(field.name, {}) for field in fields(cls)}
             known["steps"] = tuple(
-                Step(s["name"], s["limit"], {n: HeadError(**h) for n, h in s["heads"].items()})
+                Step(s["name"], s["limit"], {n: _head_error(h) for n, h in s["heads"].items()})
                 for s in values["steps"]
             )
             known["layers"] = tuple(LayerError(**layer) for layer in values["layers"])
@@ -278,6 +278,10 @@ def _fallbacks(delegates: Mapping[str, Readiness]) -> str:
 
 def _fallback(values: dict[str, str]) -> Fallback:
     return Fallback(**values)
+
+
+def _head_error(values: dict[str, float | None]) -> HeadError:
+    return HeadError(**{name: _number(value) for name, value in values.items()})
 
 
 def write_report(report: ConversionReport, folder: Path) -> None:
