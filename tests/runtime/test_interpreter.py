@@ -16,7 +16,8 @@ ModelWriter = Callable[..., bytes]
 
 def _levels(spec: ModelSpec) -> np.ndarray:
     """Return what each byte of each channel is to the network, (3, 256)."""
-    return (np.arange(256)[None] - np.array(spec.mean)[:, None]) / np.array(spec.std)[:, None]
+    mean, std = np.array(spec.mean)[:, None], np.array(spec.std)[:, None]
+    return np.asarray((np.arange(256)[None] - mean) / std)
 
 
 def _spot_image(row: int, column: int) -> np.ndarray:
@@ -73,7 +74,7 @@ def test_bytes_go_in_as_they_are_where_they_are_the_steps(
     spec: ModelSpec, mean: float, std: float, zero_point: int
 ) -> None:
     """Rounding to even would merge every other two bytes where the mean lies between two."""
-    grey = replace(spec, mean=(mean,) * 3, std=(std,) * 3)
+    grey = replace(spec, mean=(mean, mean, mean), std=(std, std, std))
     scale = float(np.float32(1 / std))
     details = {"dtype": np.uint8, "quantization": (scale, zero_point)}
     assert input_table(grey, details) is None
