@@ -21,13 +21,14 @@ from p2o_shapedb.cache import Cache, Refusal, cache_key
 from p2o_shapedb.cad.overrides import read_overrides
 from p2o_shapedb.command import atomic_path, refuse_existing
 from p2o_shapedb.config import BuildConfig
-from p2o_shapedb.database import ShapeDB, mesh_path
+from p2o_shapedb.database import SOURCES, ShapeDB, mesh_path
 from p2o_shapedb.process import Job, process_model
 from p2o_shapedb.reports.oracle_report import measure_oracle
 from p2o_shapedb.reports.report import BuildReport, ClassReport, WorkReport, report_classes
 from p2o_shapedb.sources import find_jobs
 from p2o_shapedb.workers import Limits, run_in_workers
 from points2objects.errors import InputError
+from points2objects.files import sha256
 
 log = logging.getLogger(__name__)
 
@@ -184,6 +185,8 @@ def _write(
         target = mesh_path(folder, item.job.id)
         target.parent.mkdir(parents=True, exist_ok=True)
         _link(cache.mesh_file(item.key), target)
+    sources = {m.job.id: sha256(m.job.file.path.read_bytes()) for m in made if m.job.file}
+    (folder / SOURCES).write_text(json.dumps(sources, indent=1) + "\n", "utf-8")
     told = {
         "config": json.loads(json.dumps(asdict(config), default=str)),
         "refused": report.refused,
