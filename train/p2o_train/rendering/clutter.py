@@ -17,7 +17,7 @@ from points2objects.files import sha256
 log = logging.getLogger(__name__)
 
 # Cups and vases look like mugs and bottles, benches like sofas: unlabelled, they would confuse.
-_CAD = {
+CAD_FOLDERS = {
     "floor": ("lamp", "cabinet", "display", "loudspeaker"),
     "tabletop": ("telephone", "display", "car", "loudspeaker", "cabinet"),
     "desk": ("display", "telephone", "loudspeaker", "lamp"),
@@ -28,7 +28,7 @@ _LONGEST_M = {"tabletop": (0.12, 0.35), "desk": (0.25, 0.7)}
 
 
 @dataclass(frozen=True)
-class _Solid:
+class Solid:
     """A primitive to draw: its name, what it looks like, smallest and largest sides in metres."""
 
     primitive: str
@@ -37,27 +37,27 @@ class _Solid:
     high: tuple[float, float, float]
 
 
-_SOLIDS = {
+SOLIDS = {
     "floor": (
-        _Solid("box", "floor box", (0.2, 0.15, 0.2), (1.0, 1.6, 0.6)),
-        _Solid("cylinder", "floor cylinder", (0.25, 0.2, 0.25), (0.4, 0.5, 0.4)),
-        _Solid("box", "post", (0.05, 1.0, 0.05), (0.15, 1.9, 0.15)),
-        _Solid("ball", "floor ball", (0.2, 0.2, 0.2), (0.5, 0.5, 0.5)),
+        Solid("box", "floor box", (0.2, 0.15, 0.2), (1.0, 1.6, 0.6)),
+        Solid("cylinder", "floor cylinder", (0.25, 0.2, 0.25), (0.4, 0.5, 0.4)),
+        Solid("box", "post", (0.05, 1.0, 0.05), (0.15, 1.9, 0.15)),
+        Solid("ball", "floor ball", (0.2, 0.2, 0.2), (0.5, 0.5, 0.5)),
     ),
     "tabletop": (
-        _Solid("box", "flat box", (0.1, 0.01, 0.08), (0.3, 0.06, 0.22)),
-        _Solid("box", "box", (0.05, 0.05, 0.05), (0.25, 0.3, 0.2)),
-        _Solid("ball", "ball", (0.05, 0.05, 0.05), (0.1, 0.1, 0.1)),
-        _Solid("box", "stick", (0.1, 0.002, 0.01), (0.25, 0.012, 0.03)),
-        _Solid("cylinder", "disc", (0.15, 0.005, 0.15), (0.28, 0.012, 0.28)),
-        _Solid("cone", "cone", (0.06, 0.05, 0.06), (0.15, 0.2, 0.15)),
+        Solid("box", "flat box", (0.1, 0.01, 0.08), (0.3, 0.06, 0.22)),
+        Solid("box", "box", (0.05, 0.05, 0.05), (0.25, 0.3, 0.2)),
+        Solid("ball", "ball", (0.05, 0.05, 0.05), (0.1, 0.1, 0.1)),
+        Solid("box", "stick", (0.1, 0.002, 0.01), (0.25, 0.012, 0.03)),
+        Solid("cylinder", "disc", (0.15, 0.005, 0.15), (0.28, 0.012, 0.28)),
+        Solid("cone", "cone", (0.06, 0.05, 0.06), (0.15, 0.2, 0.15)),
     ),
     "desk": (
-        _Solid("box", "sheet", (0.2, 0.002, 0.15), (0.45, 0.01, 0.32)),
-        _Solid("box", "desk box", (0.12, 0.01, 0.1), (0.3, 0.16, 0.24)),
-        _Solid("box", "keyboard", (0.3, 0.015, 0.1), (0.46, 0.035, 0.16)),
-        _Solid("box", "desk box", (0.1, 0.08, 0.1), (0.45, 0.4, 0.35)),
-        _Solid("cylinder", "disc", (0.16, 0.005, 0.16), (0.3, 0.012, 0.3)),
+        Solid("box", "sheet", (0.2, 0.002, 0.15), (0.45, 0.01, 0.32)),
+        Solid("box", "desk box", (0.12, 0.01, 0.1), (0.3, 0.16, 0.24)),
+        Solid("box", "keyboard", (0.3, 0.015, 0.1), (0.46, 0.035, 0.16)),
+        Solid("box", "desk box", (0.1, 0.08, 0.1), (0.45, 0.4, 0.35)),
+        Solid("cylinder", "disc", (0.16, 0.005, 0.16), (0.3, 0.012, 0.3)),
     ),
 }
 
@@ -118,7 +118,7 @@ class Clutter:
         }
         self._solids = {
             kind: [solid for solid in solids if free(solid.name)]
-            for kind, solids in _SOLIDS.items()
+            for kind, solids in SOLIDS.items()
         }
         self.hangings = free("hanging")
         """Whether pictures and windows may hang on walls."""
@@ -166,7 +166,7 @@ def _draw_cad(rng: np.random.Generator, cad: list[_CadThings], kind: str) -> Thi
     return Thing(things.name, Standing(f"cad:{path}", extent))
 
 
-def _draw_solid(rng: np.random.Generator, solid: _Solid) -> Thing:
+def _draw_solid(rng: np.random.Generator, solid: Solid) -> Thing:
     extent = rng.uniform(solid.low, solid.high)
     if solid.primitive != "box":
         extent[2] = extent[0]
@@ -180,11 +180,11 @@ def _cad_files(assets: Path | None, labelled: Labelled) -> dict[str, list[_CadTh
     root = assets / "cad" if assets else None
     if root is None or not root.is_dir():
         return {}
-    names = sorted({name for names in _CAD.values() for name in names})
+    names = sorted({name for names in CAD_FOLDERS.values() for name in names})
     files = {name: _free_files(root, name, labelled) for name in names if (root / name).is_dir()}
     return {
         kind: [_CadThings(name, files[name]) for name in names if files.get(name)]
-        for kind, names in _CAD.items()
+        for kind, names in CAD_FOLDERS.items()
     }
 
 
