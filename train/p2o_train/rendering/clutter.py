@@ -117,8 +117,7 @@ class Clutter:
             for kind, makers in BUILT.items()
         }
         self._solids = {
-            kind: [solid for solid in solids if free(solid.name)]
-            for kind, solids in SOLIDS.items()
+            kind: [solid for solid in solids if free(solid.name)] for kind, solids in SOLIDS.items()
         }
         self.hangings = free("hanging")
         """Whether pictures and windows may hang on walls."""
