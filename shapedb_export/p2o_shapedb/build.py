@@ -22,6 +22,7 @@ from p2o_shapedb.cad.overrides import read_overrides
 from p2o_shapedb.command import atomic_path, refuse_existing
 from p2o_shapedb.config import BuildConfig
 from p2o_shapedb.database import SOURCES, ShapeDB, mesh_path
+from p2o_shapedb.obstacles import refuse_too_few
 from p2o_shapedb.process import Job, process_model
 from p2o_shapedb.reports.oracle_report import measure_oracle
 from p2o_shapedb.reports.report import BuildReport, ClassReport, WorkReport, report_classes
@@ -45,10 +46,12 @@ def build(config: BuildConfig) -> BuildReport:
     refuse_existing(config.out, config.overwrite)
     clock = _Clock()
     found = find_jobs(config, read_overrides(*config.overrides))
+    refuse_too_few(config, found.jobs)
     cache = Cache(config.cache_folder)
     cache.root.mkdir(parents=True, exist_ok=True)
     with clock.stage("models"):
         processed = _process(found.jobs, cache, config)
+    refuse_too_few(config, [item.job for item in processed.made], processed.lost)
     with clock.stage("clusters"):
         assembled = assemble(config, processed.made, cache)
     with clock.stage("oracle"):
@@ -66,8 +69,11 @@ def build(config: BuildConfig) -> BuildReport:
 
 @dataclass(frozen=True)
 class _Processed:
+    """Models, why others could not be used, the same by class, and how many are new."""
+
     made: tuple[Made, ...]
     refused: tuple[str, ...]
+    lost: dict[str, list[str]]
     fresh: int
 
 
@@ -97,7 +103,11 @@ def _process(jobs: tuple[Job, ...], cache: Cache, config: BuildConfig) -> _Proce
         if i not in refused
     )
     reasons = tuple(refused[i] for i in sorted(refused))
-    return _Processed(made, reasons, sum(i not in refused for i in missing))
+    lost = {
+        name: [refused[i] for i in sorted(refused) if jobs[i].class_name == name]
+        for name in config.classes
+    }
+    return _Processed(made, reasons, lost, sum(i not in refused for i in missing))
 
 
 def _key(job: Job) -> str:

@@ -62,6 +62,11 @@ class Job:
         """What to call it in a message."""
         return str(self.file.path) if self.file else self.id
 
+    @property
+    def ships(self) -> bool:
+        """Whether meshes derived from it may be packed."""
+        return self.file is None or self.file.ship
+
     def settings(self) -> list[str | int | float]:
         """Return all but the file's content that its record depends on."""
         axes = [self.axes.up, self.axes.front, self.axes.unit_m]

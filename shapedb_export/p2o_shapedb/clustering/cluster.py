@@ -71,12 +71,7 @@ def cluster_class(
     k = options.k
     pool = np.flatnonzero(train & eligible)
     if len(pool) < k:
-        other = np.count_nonzero(train) - len(pool)
-        hint = ", or allow the rest with --exemplars any" if other else ""
-        raise InputError(
-            f"class {options.name}: {len(pool)} training models can become exemplars, fewer than "
-            f"{k}; lower --exemplars-per-class, raise --procedural, or give more --cad{hint}"
-        )
+        raise InputError(f"class {options.name}: {len(pool)} models to choose {k} exemplars from")
     rows = sdf.reshape(len(sdf), -1)
     if len(rows) <= options.exact_up_to:
         products = inner_products(rows)
