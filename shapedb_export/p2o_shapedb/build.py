@@ -5,14 +5,12 @@ import json
 import logging
 import os
 import shutil
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,6 +22,7 @@ from p2o_shapedb.config import BuildConfig
 from p2o_shapedb.database import SOURCES, ShapeDB, mesh_path
 from p2o_shapedb.obstacles import refuse_too_few
 from p2o_shapedb.process import Job, process_model
+from p2o_shapedb.progress import Progress
 from p2o_shapedb.reports.oracle_report import measure_oracle
 from p2o_shapedb.reports.report import BuildReport, ClassReport, WorkReport, report_classes
 from p2o_shapedb.sources import find_jobs
@@ -52,7 +51,7 @@ def build(config: BuildConfig) -> BuildReport:
     with clock.stage("models"):
         processed = _process(found.jobs, cache, config)
     refuse_too_few(config, [item.job for item in processed.made], processed.lost)
-    with clock.stage("clusters"):
+    with clock.stage("clusters"), Progress("clusters"):
         assembled = assemble(config, processed.made, cache)
     with clock.stage("oracle"):
         oracle = measure_oracle(assembled.database, processed.made, cache, config)
@@ -127,17 +126,14 @@ _Task = tuple[Job, Cache, str]
 
 def _make(tasks: list[_Task], places: list[int], config: BuildConfig) -> dict[int, str]:
     """Process models; return why some could not be, by place."""
-    from tqdm import tqdm
-
     refused: dict[int, str] = {}
     limits = Limits(config.workers, config.time_limit_s, config.worker_memory_gb)
-    options: dict[str, Any] = {"total": len(tasks), "unit": "model", "desc": "models"}
     with (
         contextlib.closing(run_in_workers(process_task, tasks, limits)) as outcomes,
-        tqdm(disable=not sys.stderr.isatty(), **options) as bar,
+        Progress("models", "model", len(tasks)) as shown,
     ):
         for outcome in outcomes:
-            bar.update()
+            shown.update()
             job, cache, key = tasks[outcome.index]
             reason = outcome.value
             if outcome.failure:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from p2o_shapedb.database import ShapeDB
+from p2o_shapedb.progress import progress as with_progress
 from p2o_train.data.sample import Sample
 from p2o_train.metrics.box_ap import average_precision, precision_recall
 from p2o_train.predictors import Predictor
@@ -52,7 +53,7 @@ def evaluate(
         threshold: Least score of a peak that counts for average precision.
         known_gravity: Place boxes with the true pitch and roll, as in an AR session; otherwise
             with what the gravity head says.
-        progress: Show a bar.
+        progress: Show how far it is.
         voxels: Also score whole scenes on voxel grids; takes about a tenth of a second per image.
 
     Raises:
@@ -162,8 +163,4 @@ def _summarise_detections(found: Sequence[Detections]) -> DetectionErrors:
 def _with_bar(samples: Iterable[Sample], progress: bool) -> Iterable[Sample]:
     if not progress:
         return samples
-    from tqdm import tqdm
-
-    # `disable=None`: quiet when stderr is no terminal.
-    bar: Iterable[Sample] = tqdm(samples, desc="evaluate", unit="image", disable=None)
-    return bar
+    return with_progress(samples, "evaluate", "image")
