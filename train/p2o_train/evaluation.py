@@ -72,9 +72,14 @@ def evaluate_both(
     threshold: float = 0.01,
     progress: bool = False,
     voxels: VoxelMeter | None = None,
+    own_exemplars: bool = False,
 ) -> GravityReports:
-    """Evaluate with known and with estimated gravity, at one run of the network per image."""
-    plan = _Plan(shapedb, threshold, (True, False), voxels)
+    """Evaluate with known and with estimated gravity, at one run of the network per image.
+
+    With `own_exemplars` the database may be any of the network's classes that
+    `foreign_exemplars.with_exemplars` has given the network's exemplars.
+    """
+    plan = _Plan(shapedb, threshold, (True, False), voxels, own_exemplars)
     known, estimated = _evaluate(predict, spec, _with_bar(samples, progress), plan)
     return GravityReports(known, estimated)
 
@@ -87,16 +92,18 @@ class _Plan:
     threshold: float
     gravity_modes: tuple[bool, ...]
     meter: VoxelMeter | None
+    own_exemplars: bool = False
 
 
 def _evaluate(
     predict: Predictor, spec: ModelSpec, samples: Iterable[Sample], plan: _Plan
 ) -> list[EvaluationReport]:
     shapedb, modes = plan.shapedb, plan.gravity_modes
-    if spec.shapedb_digest != shapedb.digest:
+    if spec.shapedb_digest != shapedb.digest and not plan.own_exemplars:
         raise InputError(
             f"evaluate: the network was made for shape database {spec.shapedb_digest[:8]}, got "
-            f"{shapedb.digest[:8]}; pass the database it was trained on"
+            f"{shapedb.digest[:8]}; pass the database it was trained on, or the model's own "
+            "exemplars with --exemplars BUNDLE"
         )
     scores: list[list[ImageScore]] = [[] for _ in modes]
     for sample in (at_size(sample, spec.input_size) for sample in samples):
