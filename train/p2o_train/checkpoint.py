@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from p2o_shapedb.command import atomic_path
-from p2o_train.config import FREE, TrainConfig
+from p2o_train.config import FREE, LENGTH, TrainConfig
 from p2o_train.network.build import PointsNetwork, build_network
 from points2objects.errors import BundleError, InputError
 from points2objects.spec import ModelSpec
@@ -40,6 +40,7 @@ class TrainingState:
         elapsed_s: Time spent training, over all parts of the run.
         best_map50: Best validation so far, -1 before the first.
         best_map25: Its mAP at 0.25, which breaks ties.
+        validated: Step of the last validation, -1 before the first.
     """
 
     network: PointsNetwork
@@ -49,6 +50,7 @@ class TrainingState:
     elapsed_s: float = 0.0
     best_map50: float = -1.0
     best_map25: float = -1.0
+    validated: int = -1
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ def save_checkpoint(folder: Path, state: TrainingState) -> None:
         "elapsed_s": state.elapsed_s,
         "best_map50": state.best_map50,
         "best_map25": state.best_map25,
+        "validated": state.validated,
     }
     with atomic_path(folder / CHECKPOINT, overwrite=True) as path:
         torch.save(values, path)
@@ -141,6 +144,29 @@ def resume(
     return True
 
 
+def extend(folder: Path, config: TrainConfig, done: bool) -> None:
+    """Note in a run folder that the run is to become longer or shorter than it was meant to.
+
+    The learning rate then follows the schedule of the new length from where the run is.
+
+    Args:
+        folder: The run, which `resume` has read.
+        config: The new options.
+        done: Whether the run is as long already.
+
+    Raises:
+        InputError: It is, so that nothing would be left to learn.
+    """
+    earlier = TrainConfig.from_json((folder / CONFIG).read_text(encoding="utf-8"))
+    if all(getattr(config, name) == getattr(earlier, name) for name in LENGTH):
+        return
+    if done:
+        flags = " or ".join(f"--{name}" for name in LENGTH)
+        raise InputError(f"{folder} is that long already; give more {flags}, or another --out")
+    length = {name: getattr(config, name) for name in LENGTH}
+    _write_text(folder / CONFIG, replace(earlier, **length).to_json())
+
+
 def load_state(folder: Path, state: TrainingState) -> None:
     """Fill a fresh state from a run folder's checkpoint; `resume` checks that it belongs there."""
     values = _load(folder / CHECKPOINT)
@@ -149,6 +175,8 @@ def load_state(folder: Path, state: TrainingState) -> None:
     state.optimizer.load_state_dict(values["optimizer"])
     state.step, state.elapsed_s = values["step"], values["elapsed_s"]
     state.best_map50, state.best_map25 = values["best_map50"], values["best_map25"]
+    # Checkpoints from before this was kept were written after their validation.
+    state.validated = values.get("validated", state.step)
 
 
 def load_network(run: Path) -> LoadedRun:
@@ -238,7 +266,7 @@ def _difference(config: TrainConfig, earlier: TrainConfig) -> str:
             names += [f"{name}.{key}" for key in value if value[key] != theirs[name].get(key)]
         elif value != theirs[name]:
             names.append(name)
-    changed = [name.replace("_", "-") for name in names if name not in FREE]
+    changed = [name.replace("_", "-") for name in names if name not in FREE + LENGTH]
     return ", ".join(changed) or "another shape database"
 
 

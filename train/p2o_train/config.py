@@ -180,6 +180,10 @@ FREE = (
 """Options that may change while a run goes on: where files lie, and how the machine is used."""
 
 
+LENGTH = ("epochs", "steps", "minutes")
+"""Options that say how long a run is, which may be made longer or shorter while it goes on."""
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """Everything a run depends on; written as config.json beside its weights."""
@@ -210,7 +214,8 @@ class TrainConfig:
     epochs: int = 60
     """Passes over the training images."""
     steps: int | None = None
-    """Stop after so many steps instead of --epochs."""
+    """Stop after so many steps instead of --epochs. The same command with more of them goes on
+    with a finished run."""
     minutes: float | None = None
     """Stop after so many minutes of training instead of --epochs."""
     batch: int = 16
@@ -335,7 +340,7 @@ class TrainConfig:
 
     def _learning(self) -> "TrainConfig":
         standard = TrainConfig()
-        return replace(self, **{name: getattr(standard, name) for name in FREE})
+        return replace(self, **{name: getattr(standard, name) for name in FREE + LENGTH})
 
 
 def _bring_up_to_date(values: dict[str, Any], loss: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from p2o_shapedb.command import atomic_path
+from p2o_shapedb.progress import progress
 from p2o_train.batches import BatchDataset, batches_from
 from p2o_train.config import TrainConfig
 from p2o_train.network.build import PointsNetwork, normalise
@@ -149,8 +150,5 @@ def _load(path: Path) -> list[FrozenBatch]:
 
 
 def _counted(batches: Iterator[Targets], count: int) -> Iterator[Targets]:
-    from tqdm import tqdm
-
-    # `disable=None`: quiet when stderr is no terminal.
-    for _ in tqdm(range(count), desc="features", unit="batch", disable=None):
+    for _ in progress(range(count), "features", "batch"):
         yield next(batches)

@@ -3,7 +3,6 @@
 import csv
 import io
 import logging
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from p2o_shapedb.packing.pack_glb import Compression, PackedNode, encode_pack
 from p2o_shapedb.packing.quantise import PackedMesh, quantise
 from p2o_shapedb.packing.simplify import simplify_within, weld
 from p2o_shapedb.packing.surface_error import Reference, SurfaceError, Tolerance
+from p2o_shapedb.progress import progress
 from p2o_shapedb.workers import Limits, run_in_workers
 from points2objects.errors import InputError
 from points2objects.geometry import FloatArray
@@ -151,8 +151,6 @@ def pack_exemplars(database: ShapeDB, options: PackOptions) -> tuple[PackedExemp
     Raises:
         InputError: One of them cannot be packed; the message says which and why.
     """
-    from tqdm import tqdm
-
     jobs = [
         _Job(
             exemplar_name(database, exemplar_id),
@@ -166,7 +164,7 @@ def pack_exemplars(database: ShapeDB, options: PackOptions) -> tuple[PackedExemp
     limits = Limits(options.workers, time_s=600.0, memory_gb=4.0)
     outcomes = run_in_workers(_pack, jobs, limits)
     packed: dict[int, PackedExemplar] = {}
-    shown = tqdm(outcomes, total=len(jobs), unit="exemplar", disable=not sys.stderr.isatty())
+    shown = progress(outcomes, "packing", "exemplar", len(jobs))
     for outcome in shown:
         if outcome.value is None:
             job = jobs[outcome.index]

@@ -104,6 +104,7 @@ def to_label(sample: Sample, shapedb: ShapeDB) -> dict[str, Any]:
         "models": [shapedb.models[int(index)].id for index in sample.model_index],
         "visible_fraction": np.round(sample.visible_fraction, 4).tolist(),
         **_cube_label(sample.scene_cube),
+        **({"unlabelled": list(sample.unlabelled)} if sample.unlabelled else {}),
     }
 
 
@@ -147,6 +148,7 @@ def from_label(label: dict[str, Any], jpeg: bytes, shapedb: ShapeDB) -> Sample:
         visible_fraction=np.array(label["visible_fraction"], dtype=float),
         mirrored=np.zeros(n, dtype=bool),
         scene_cube=_cube_from(label.get("scene_cube")),
+        unlabelled=tuple(label.get("unlabelled", ())),
     )
 
 
