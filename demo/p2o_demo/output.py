@@ -36,8 +36,8 @@ def output_folder(out: Path, overwrite: bool) -> Iterator[Path]:
             yield folder
     except OSError as error:
         raise InputError(
-            f"cannot write {displayed(out)}: {error.strerror or error}; {cure(error)}, or choose "
-            "another --out"
+            f"cannot write {displayed(out)}: {error.strerror or error}; "
+            f"{cure(error, 'choose another --out')}"
         ) from error
 
 
@@ -161,4 +161,4 @@ def _encode_jpeg(bgr: ByteArray) -> tuple[bool, bytes]:
         encoded, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 90])
     except cv2.error:
         return False, b""
-    return encoded, data.tobytes()
+    return encoded, data.tobytes() if encoded else b""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 
 from p2o_demo.names import displayed
 from p2o_demo.quiet import quiet_stderr
@@ -170,6 +170,8 @@ def _why_not(path: Path) -> str:
         )
     if kind == "a ZIP archive":
         return "is a ZIP archive; unpack it and pass the folder"
-    if kind in ("AVIF", "JPEG XL", "JPEG 2000", "a playlist", "a Photoshop file", "a PDF"):
+    if kind == "AVIF" and not features.check("avif"):
+        return "AVIF is not read by this Pillow; save it as JPEG or PNG"
+    if kind in ("JPEG XL", "JPEG 2000", "a playlist", "a Photoshop file", "a PDF"):
         return f"is {kind}, which is not read; save it as JPEG or PNG"
     return "not a readable picture; save it again as JPEG or PNG"

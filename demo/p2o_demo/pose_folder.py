@@ -128,7 +128,7 @@ def _read_matrix(path: Path, rows: int, columns: int) -> FloatArray:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
         table = [line.split("#")[0].replace(",", " ").replace(";", " ").split() for line in lines]
         numbers = [[float(number) for number in row] for row in table if row]
-        matrix = np.array(numbers, dtype=float).reshape(len(numbers), -1)
+        matrix = np.array(numbers, dtype=float).reshape(len(numbers), len(next(iter(numbers), [])))
     except ValueError as error:
         raise InputError(
             f"{displayed(path)}: not a table of numbers ({str(error)[:120]})"

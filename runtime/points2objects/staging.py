@@ -36,7 +36,8 @@ def staged_folder(target: Path) -> Iterator[Path]:
     Raises:
         OSError: The file system refuses.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.parent.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
     _bring_back(target)
     sweep(target.parent)
     temporary, lock = _make_folder(target)
@@ -79,7 +80,7 @@ def sweep(folder: Path) -> None:
                 _remove_unlocked(path)
 
 
-def cure(error: OSError) -> str:
+def cure(error: OSError, otherwise: str = "is the folder there?") -> str:
     """Say what to do about an error of writing."""
     return {
         errno.ENOSPC: "make room on the disk",
@@ -90,7 +91,7 @@ def cure(error: OSError) -> str:
         errno.EPERM: "choose a place that you may write to",
         errno.ENAMETOOLONG: "choose a shorter name",
         errno.EISDIR: "a folder of that name is there",
-    }.get(error.errno or 0, "is the folder there?")
+    }.get(error.errno or 0, otherwise)
 
 
 def _temporary_name(target: Path, suffix: str) -> Path:
