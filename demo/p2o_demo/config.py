@@ -1,5 +1,6 @@
 """Options of `demo/camera.py`."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -30,7 +31,8 @@ class DemoConfig:
     """Options of the command."""
 
     source: str
-    """Webcam number, video file, picture, folder of pictures, or folder of a posed recording."""
+    """Webcam number, video file, picture, folder of pictures, folder of a posed recording, or
+    address (http, https, rtsp, rtsps) of a network camera."""
 
     bundle: Path | None = None
     """Bundle folder; the one inside the package by default."""
@@ -68,8 +70,10 @@ class DemoConfig:
     def __post_init__(self) -> None:
         if not 1 < self.fov_deg < 179:
             raise InputError(f"--fov-deg must be in 1..179, got {self.fov_deg}")
-        if self.score is not None and not 0 <= self.score < 1:
+        if self.score is not None and not 0 <= self.score <= 1:
             raise InputError(f"--score must be in 0..1, got {self.score}")
+        if self.support_height is not None and not math.isfinite(self.support_height):
+            raise InputError(f"--support-height must be a number, got {self.support_height}")
         if self.max_frames is not None and self.max_frames < 1:
             raise InputError(f"--max-frames must be at least 1, got {self.max_frames}")
         if self.threads < 1:

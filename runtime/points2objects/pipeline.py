@@ -1,5 +1,6 @@
 """The whole way from a camera frame to a scene."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +14,13 @@ from points2objects.exemplars import ExemplarPack
 from points2objects.geometry import ByteArray, IntArray
 from points2objects.interpreter import Interpreter
 from points2objects.place import estimate_up, peak_pixels
+from points2objects.plausible import doubt_of_intrinsics
 from points2objects.preprocess import check_image, map_pixels, pixel_map, preprocess
-from points2objects.scene import UNTRACKED, Detections, Scene
+from points2objects.scene import UNTRACKED, Detections, Scene, check_timestamp
 from points2objects.settle import Placed, of_known_size, one_reading_each, settle
 from points2objects.track import KEEPING, Tracker
+
+log = logging.getLogger(__name__)
 
 ASSUMED_FOV_DEG = 65.0
 """Field of view across the longer side that a frame without a camera gets: a phone's main lens."""
@@ -53,6 +57,7 @@ class Reconstructor:
         self.score_threshold = score_threshold
         self._interpreter = Interpreter(bundle.model, bundle.spec, threads)
         self._tracker = tracker
+        self._doubts: set[str] = set()
 
     @classmethod
     def load(
@@ -96,15 +101,18 @@ class Reconstructor:
             camera: The frame's camera. With a pose, boxes are in the session's world, metres.
                 Without one, gravity is estimated from the image and the world is the level frame,
                 its unit the camera's height. None assumes `ASSUMED_FOV_DEG`.
-            timestamp_ns: Time of the frame, kept in the scene.
+            timestamp_ns: Time of the frame, kept in the scene; tracks heed it.
 
         Raises:
-            InputError: The image is not RGB uint8, or not of the camera's size.
+            InputError: The image is not RGB uint8 or not of the camera's size, or the time stamp
+                is no whole number.
         """
         check_image(image, camera)
+        timestamp_ns = check_timestamp(timestamp_ns)
         if camera is None:
             camera = Camera.from_fov(ASSUMED_FOV_DEG, image.shape[1], image.shape[0])
         metric = camera.world_from_camera is not None
+        self._say_doubt(camera)
         spec = self.bundle.spec
         view = preprocess(image, camera, spec)
         usual = np.array(spec.least_scores)
@@ -125,7 +133,7 @@ class Reconstructor:
         detections = self._detections(placed, camera, canonical)
         track_id: IntArray = np.full(len(detections), UNTRACKED, dtype=np.int64)
         if tracker is not None:
-            track_id = tracker.update(detections, usual[detections.class_id])
+            track_id = tracker.update(detections, usual[detections.class_id], timestamp_ns)
             known = track_id != UNTRACKED
             detections, track_id = detections[known], track_id[known]
             seen = tracker.recall(detections, track_id)
@@ -140,6 +148,13 @@ class Reconstructor:
             timestamp_ns,
             metric,
         )
+
+    def _say_doubt(self, camera: Camera) -> None:
+        """Log, once, that a camera looks as if it belonged to another picture."""
+        doubt = doubt_of_intrinsics(camera)
+        if doubt is not None and doubt not in self._doubts:
+            self._doubts.add(doubt)
+            log.warning("%s", doubt)
 
     def _detections(self, placed: Placed, camera: Camera, canonical: Camera) -> Detections:
         peaks, spec = placed.peaks, self.bundle.spec

@@ -22,6 +22,24 @@ UNTRACKED = -1
 """Track id of an object that no tracker has seen."""
 
 
+def check_timestamp(timestamp_ns: object) -> int:
+    """Return a time stamp as a Python integer, whichever kind of integer it is.
+
+    Raises:
+        InputError: It is no integer, negative, or longer than 63 bits.
+    """
+    whole = isinstance(timestamp_ns, int | np.integer) and not isinstance(timestamp_ns, bool)
+    if not whole:
+        raise InputError(
+            f"timestamp_ns: expected whole nanoseconds, got {str(timestamp_ns)[:40]!r} "
+            f"({type(timestamp_ns).__name__}); for seconds pass round(seconds * 1e9)"
+        )
+    value = int(timestamp_ns)  # type: ignore[call-overload]
+    if not 0 <= value < 2**63:
+        raise InputError(f"timestamp_ns: expected 0 or more, below 2**63, got {str(value)[:40]}")
+    return value
+
+
 @dataclass(frozen=True, eq=False)
 class Detections:
     """n objects found in one image, best first.
@@ -78,6 +96,7 @@ class Scene:
     metric: bool = True
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "timestamp_ns", check_timestamp(self.timestamp_ns))
         check_shape("track_id", self.track_id, "n", {"n": len(self.detections)})
         if len(self.labels) != len(self.detections):
             raise InputError(

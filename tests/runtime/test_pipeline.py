@@ -19,6 +19,7 @@ from points2objects import (
 )
 from points2objects.geometry import ByteArray, FloatArray, rigid
 from points2objects.glb import decode_glb
+from points2objects.track import KNOWN_AFTER
 
 Writer = Callable[..., bytes]
 RED, BLUE, GREY = (255, 0, 0), (0, 0, 255), (124, 116, 104)
@@ -115,6 +116,55 @@ def test_tracks_follow_objects_from_other_places(bundle_folder: Path) -> None:
     assert model(_frame(camera, [(pixel, RED)]), camera).track_id.tolist() == [0]
     untracked = Reconstructor.load(bundle_folder, track=False)
     assert untracked(_frame(camera, [(pixel, RED)]), camera).track_id.tolist() == [UNTRACKED]
+
+
+def test_two_classes_read_in_one_place_are_shown_once(bundle_folder: Path) -> None:
+    camera = _camera(0, (2.0, 1.5, -1.0))
+    near = [(np.array([430.0, 300]), RED), (np.array([462.0, 300]), BLUE)]
+    apart = [near[0], (np.array([700.0, 300]), BLUE)]
+    model = Reconstructor.load(bundle_folder, track=False)
+    assert len(model(_frame(camera, near), camera)) == 1
+    assert len(model(_frame(camera, apart), camera)) == 2
+
+
+def test_a_known_object_needs_half_the_usual_score(bundle_folder: Path) -> None:
+    camera = _camera(0, (2.0, 1.5, -1.0))
+    frame = _frame(camera, [(np.array([430.0, 300]), RED)])
+    model = Reconstructor.load(bundle_folder)
+    for _ in range(KNOWN_AFTER):
+        (score,) = model(frame, camera).detections.score
+    model.score_threshold = score / 0.6
+    assert model(frame, camera).track_id.tolist() == [0]
+    model.score_threshold = score / 0.4
+    assert len(model(frame, camera)) == 0
+
+
+def test_frames_far_apart_in_time_share_no_ids(bundle_folder: Path) -> None:
+    camera = _camera(0, (2.0, 1.5, -1.0))
+    frame = _frame(camera, [(np.array([430.0, 300]), RED)])
+    model = Reconstructor.load(bundle_folder)
+    ids = [int(model(frame, camera, at_s * 10**9).track_id[0]) for at_s in (100, 101, 200, 201)]
+    assert ids == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("time", [1.0, np.float64(1), True, np.bool_(True), float("nan"), None])
+def test_time_stamps_that_are_no_whole_numbers_are_refused(
+    bundle_folder: Path, time: object
+) -> None:
+    model = Reconstructor.load(bundle_folder)
+    with pytest.raises(InputError, match="timestamp_ns: expected whole nanoseconds"):
+        model(np.zeros((8, 8, 3), np.uint8), None, time)  # type: ignore[arg-type]
+
+
+def test_intrinsics_of_another_size_are_logged_once(
+    bundle_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = Reconstructor.load(bundle_folder)
+    camera = Camera(np.array([[900.0, 0, 640], [0, 900, 480], [0, 0, 1]]), 640, 480)
+    for _ in range(3):
+        model(np.zeros((480, 640, 3), np.uint8), camera)
+    (record,) = caplog.records
+    assert "K fits a picture of about 1280x960" in record.getMessage()
 
 
 def test_without_a_session_gravity_comes_from_the_image(bundle_folder: Path) -> None:
