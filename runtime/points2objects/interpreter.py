@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 
 SIGNATURE, INPUT = "serving_default", "image"
 
+_REFUSALS = (ValueError, RuntimeError, TypeError, LookupError, AttributeError, SystemError)
+"""What the interpreter raises for a file that it cannot use."""
+
 
 class Interpreter:
     """One loaded network; not safe to call from two threads at once."""
@@ -44,7 +47,7 @@ class Interpreter:
             inputs, outputs = runner.get_input_details(), runner.get_output_details()
             del runner  # A live runner and invoke() on one interpreter disturb each other.
             self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
+        except _REFUSALS as error:
             reason = str(error).strip().splitlines()[-1] if str(error).strip() else "no reason"
             raise BundleError(
                 f"model.tflite: the interpreter refuses it ({reason}); convert the checkpoint again"
@@ -76,14 +79,17 @@ class Interpreter:
         values = np.zeros((1, *image.shape), dtype=self._table.dtype)
         for channel in range(3):
             values[0, :, :, channel] = self._table[channel][image[:, :, channel]]
-        self._interpreter.set_tensor(self._input["index"], values)
-        self._interpreter.invoke()
-        made = {
-            name: OutputMap(
-                self._interpreter.get_tensor(details["index"])[0], *_quantisation(details)
-            )
-            for name, details in self._outputs.items()
-        }
+        try:
+            self._interpreter.set_tensor(self._input["index"], values)
+            self._interpreter.invoke()
+            made = {
+                name: OutputMap(
+                    self._interpreter.get_tensor(details["index"])[0], *_quantisation(details)
+                )
+                for name, details in self._outputs.items()
+            }
+        except _REFUSALS as error:
+            raise BundleError(f"model.tflite: the network fails on an image ({error})") from error
         heads = self._heads
         return {
             name: HeadMap(heads[name], made[FEATURES]) if name in heads else made[name]
@@ -157,6 +163,8 @@ def _quantisation(details: dict[str, Any]) -> tuple[float, int]:
     if np.issubdtype(details["dtype"], np.floating):
         return 1.0, 0
     scale, zero_point = details["quantization"]
+    if not 0 < scale < np.inf:
+        raise BundleError(f"model.tflite: {details['name']} is quantised with a step of {scale}")
     return float(scale), int(zero_point)
 
 

@@ -14,7 +14,8 @@ from points2objects.camera import Camera
 from points2objects.errors import InputError, check_shape
 from points2objects.files import write_file
 from points2objects.geometry import Box9DoF, FloatArray, IntArray, quaternion, transform_points
-from points2objects.glb import Instance, Mesh, encode_glb
+from points2objects.glb import Mesh
+from points2objects.glb_writer import Instance, encode_glb
 from points2objects.usdz import encode_usdz
 
 SCENE_SCHEMA = 1

@@ -17,7 +17,8 @@ from pygltflib import GLTF2
 
 from points2objects import ExemplarPack, InputError, Mesh, ModelSpec
 from points2objects.geometry import quaternion, rotation_about_y, transform_points
-from points2objects.glb import Instance, decode_glb, encode_glb, unit_normals
+from points2objects.glb import decode_glb, unit_normals
+from points2objects.glb_writer import Instance, encode_glb
 
 PackWriter = Callable[..., bytes]
 
