@@ -25,7 +25,8 @@ BUNDLE_SCHEMA = 1
 DEFAULT_BUNDLE = Path(__file__).parent / "assets" / "default"
 MANIFEST, MODEL, EXEMPLARS, CARD = "bundle.json", "model.tflite", "exemplars.glb", "MODEL_CARD.md"
 
-_MOST_BYTES = {MANIFEST: 8 << 20, MODEL: 256 << 20, EXEMPLARS: MOST_PACK_BYTES}
+MOST_MODEL_BYTES = 256 << 20
+_MOST_BYTES = {MANIFEST: 8 << 20, MODEL: MOST_MODEL_BYTES, EXEMPLARS: MOST_PACK_BYTES}
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from points2objects import (
     InputError,
     ModelSpec,
     Reconstructor,
+    Scene,
     write_bundle,
 )
 from points2objects.geometry import ByteArray, FloatArray, rigid
@@ -184,3 +186,51 @@ def test_grey_and_mismatched_images_are_refused(bundle_folder: Path) -> None:
         model(np.zeros((480, 640, 4), np.uint8))
     with pytest.raises(InputError, match="image: is 640x480, but its camera is 960x720"):
         model(np.zeros((480, 640, 3), np.uint8), _camera(0, (0, 1.5, 0)))
+
+
+def _seen(scene: Scene) -> tuple[object, ...]:
+    found = scene.detections
+    return (
+        scene.labels,
+        found.score.tolist(),
+        found.exemplar_id.tolist(),
+        found.boxes.corners().tolist(),
+        scene.timestamp_ns,
+    )
+
+
+@pytest.mark.parametrize(
+    "calls", [96, pytest.param(1000, marks=pytest.mark.weekly, id="1000 weekly")]
+)
+def test_threads_that_share_a_model_see_what_one_thread_sees(
+    bundle_folder: Path, calls: int
+) -> None:
+    model = Reconstructor.load(bundle_folder, track=False)
+    rng = np.random.default_rng(0)
+    camera = _camera(0, (2.0, 1.5, -1.0))
+    frames = [
+        _frame(camera, [(rng.uniform((300, 250), (650, 450)), color)])[::2, ::2]
+        for color in (RED, BLUE, RED, BLUE)
+    ]
+    K = np.array([[350.0, 0, 235], [0, 350, 175], [0, 0, 1]])
+    small = Camera(K, 480, 360, camera.world_from_camera, 0.3)
+    jobs = [(frames[i % 4], small if i % 3 else None, i % 4) for i in range(calls)]
+    alone = {i: _seen(model(*jobs[i])) for i in range(12)}
+    assert len(set(map(str, alone.values()))) > 4
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda job: _seen(model(*job)), jobs))
+    assert all(scene == alone[i % 12] for i, scene in enumerate(together))
+
+
+def test_threads_share_the_tracks_of_one_session(bundle_folder: Path) -> None:
+    model = Reconstructor.load(bundle_folder)
+    camera = _camera(0, (2.0, 1.5, -1.0))
+    chair = _frame(camera, [(np.array([430.0, 300]), RED)])
+    mug = _frame(camera, [(np.array([560.0, 390]), BLUE)])
+    with ThreadPoolExecutor(8) as pool:
+        scenes = list(pool.map(lambda image: model(image, camera), [chair, mug] * 10))
+    ids = {
+        (label, i) for s in scenes for label, i in zip(s.labels, s.track_id.tolist(), strict=True)
+    }
+    assert len(ids) == 2
+    assert {label for label, _ in ids} == {"chair", "mug"}

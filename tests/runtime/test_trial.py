@@ -34,7 +34,7 @@ def crashing(spec: ModelSpec, write_model: ModelWriter) -> bytes:
     from flatbuffers import Builder  # type: ignore[import-untyped,unused-ignore]
 
     model = schema.ModelT.InitFromPackedBuf(write_model(spec))
-    model.subgraphs[0].operators[3].inputs[1] = -1
+    model.subgraphs[0].operators[3].inputs = [1, -1, 5]
     builder = Builder(1 << 16)
     builder.Finish(model.Pack(builder), b"TFL3")
     made = bytes(builder.Output())
