@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from points2objects.credits import credit
 from points2objects.errors import InputError
 from points2objects.files import read_file
 from points2objects.glb import GlbFile, Mesh, decode_glb
 from points2objects.strict_json import as_items, as_text, as_whole
 
 PACK_SCHEMA = 1
-MOST_EXEMPLARS = 20_000
+MOST_EXEMPLARS = 8_000
 MOST_PACK_BYTES = 64 << 20
 
 _HALF_SIDE = 0.51
@@ -79,13 +80,8 @@ class ExemplarPack:
         return self._extra("attribution")
 
     def credits(self) -> tuple[str, ...]:
-        """Return one line per licence and author, most used first."""
-        lines = Counter(
-            f"{attribution or source} ({licence})"
-            for attribution, source, licence in zip(
-                self.attributions, self.sources, self.licences, strict=True
-            )
-        )
+        """Return one line per author and terms, most used first."""
+        lines = Counter(credit(mesh.extras) for mesh in self.meshes)
         return tuple(line for line, _ in lines.most_common())
 
     @classmethod

@@ -19,7 +19,7 @@ from points2objects.strict_json import as_items, as_table, as_text, as_whole, pa
 MOST_JSON_BYTES = 8 << 20
 MOST_VALUES = 8_000_000
 """Numbers that all meshes of a file may hold together, counted once for each use: 64 MB."""
-PART_VALUES, NODE_VALUES = 400, 100
+PART_VALUES, NODE_VALUES = 800, 100
 """What a part of a mesh and a node count as besides, for the time that they take."""
 MOST_METRES = 1e6
 """Farthest coordinate, in the scene's unit."""

@@ -25,7 +25,7 @@ from points2objects.geometry import FloatArray
 log = logging.getLogger(__name__)
 
 PROCEDURAL_SOURCE = "points2objects procedural"
-PROCEDURAL_LICENCE = "same as points2objects"
+PROCEDURAL_LICENCE = "Apache-2.0"
 
 
 @dataclass(frozen=True)

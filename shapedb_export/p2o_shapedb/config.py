@@ -149,6 +149,18 @@ class PackConfig:
         return PackOptions(tolerance, self.compression, self.workers)
 
 
+@dataclass(frozen=True)
+class CreditConfig:
+    """Options of credit_bundle.py."""
+
+    bundle: Positional[Path]
+    """Folder of the bundle whose credits to write anew."""
+    notice: Path | None = None
+    """Also write this file, as the project's NOTICE."""
+    verbose: bool = False
+    """Show tracebacks and debug messages."""
+
+
 def _at_least(flag: str, value: int, least: int) -> None:
     if value < least:
         raise InputError(f"{flag} must be at least {least}, got {value}")
