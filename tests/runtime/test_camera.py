@@ -157,3 +157,17 @@ def test_impossible_cameras_are_refused(change: dict[str, object], words: str) -
 def test_impossible_fields_of_view_are_refused(fov: float) -> None:
     with pytest.raises(InputError, match="field of view"):
         Camera.from_fov(fov, 64, 64)
+
+
+@pytest.mark.parametrize(("tilt", "turned"), [(0.05, False), (0.15, True), (0.9, True)])
+def test_a_view_is_turned_only_where_gravity_shows_in_it(tilt: float, turned: bool) -> None:
+    """A camera that looks almost straight down has no upright: it would spin with every frame."""
+    up = np.array([tilt, 0.0, -np.sqrt(1 - tilt**2)])
+    camera = Camera(
+        np.diag([200.0, 200, 1]), 256, 256, rigid(level_from_up(up), np.array([0, 1, 0]))
+    )
+    canonical = canonical_camera(camera, 60.0, 256)
+    angle = np.arccos(
+        np.clip((np.trace(camera.pose[:3, :3].T @ canonical.pose[:3, :3]) - 1) / 2, -1, 1)
+    )
+    assert angle == pytest.approx(np.pi / 2 if turned else 0.0, abs=1e-6)

@@ -7,15 +7,19 @@ import numpy as np
 import pytest
 
 from points2objects.camera import Camera
+from points2objects.decode import Peaks
 from points2objects.geometry import Box9DoF, project_to_so3, rotation_about_y
 from points2objects.place import (
     BIN_CENTERS,
     BIN_REACH,
+    CAMERA_LEVEL,
+    LOG_LIMIT,
     RawPose,
     decode_pose,
     decode_rotation,
     encode_pose,
     encode_rotation,
+    estimate_up,
     turn_about_y,
 )
 from points2objects.spec import ModelSpec, PoseEncoding, RotationEncoding
@@ -89,3 +93,28 @@ def test_raw_heads_come_as_float32_too() -> None:
     camera = Camera.from_fov(60.0, 256, 256).with_gravity(np.array([0.0, -1.0, 0.0]))
     boxes = decode_pose(RawPose(raw, zeros, zeros), cells, camera, spec)
     assert boxes.rotation.shape == (3, 3, 3)
+
+
+def _peaks(gravity: list[list[float]], score: list[float]) -> Peaks:
+    n = len(score)
+    none, zero = np.zeros((n, 3)), np.zeros(n, int)
+    return Peaks(
+        zero, np.array(score), zero, zero, np.zeros((n, 9)), none, none, np.array(gravity), zero
+    )
+
+
+def test_peaks_vote_for_up_with_their_scores() -> None:
+    """0.9 (0, -1, 0) + 0.3 (1, -1, 0) = (0.3, -1.2, 0)."""
+    up = estimate_up(_peaks([[0, 0, 0], [1, 0, 0]], [0.9, 0.3]))
+    np.testing.assert_allclose(up, np.array([0.3, -1.2, 0]) / np.hypot(0.3, 1.2), atol=1e-12)
+
+
+@pytest.mark.parametrize(("raw", "side"), [(100.0, np.exp(LOG_LIMIT)), (-100, np.exp(-LOG_LIMIT))])
+def test_absurd_logs_of_size_and_distance_are_clipped(raw: float, side: float) -> None:
+    camera = Camera.from_fov(60.0, 256, 256).with_gravity(np.array([0.0, -1.0, 0.0]))
+    pose = RawPose(np.zeros((1, 9)), np.zeros((1, 3)), np.full((1, 3), raw))
+    box = decode_pose(pose, np.zeros((1, 2)), camera, SPEC)
+    np.testing.assert_allclose(box.scale, side)
+    far = replace(pose, translation=np.array([[0, 0, raw]]), scale=np.zeros((1, 3)))
+    box = decode_pose(far, np.zeros((1, 2)), camera, SPEC)
+    np.testing.assert_allclose(np.linalg.norm(box.translation - CAMERA_LEVEL), side)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -131,3 +132,29 @@ def test_a_weak_sighting_recalls_the_box_of_the_last_good_one() -> None:
     np.testing.assert_array_equal(seen.boxes.translation, [PLACES[0], moved[1]])
     np.testing.assert_array_equal(seen.score, now.score)
     assert len(tracker.recall(now[:0], ids[:0])) == 0
+
+
+def test_an_object_is_recalled_as_it_was_last_seen_well() -> None:
+    """Box and exemplar come from the strong sighting, place and score of now are kept."""
+    tracker = Tracker()
+    well = replace(_scored(PLACES[:1], [0.4]), exemplar_id=np.array([3]))
+    for _ in range(KNOWN_AFTER):
+        ids = tracker.update(well, 0.3)
+    weak = replace(_scored(PLACES[:1] + 0.1, [0.2]), exemplar_id=np.array([5]))
+    ids = tracker.update(weak, 0.3)
+    recalled = tracker.recall(weak, ids)
+    assert recalled.exemplar_id.tolist() == [3]
+    assert recalled.score.tolist() == [0.2]
+    np.testing.assert_array_equal(recalled.boxes.translation, well.boxes.translation)
+    again = replace(_scored(PLACES[:1] + 0.1, [0.5]), exemplar_id=np.array([5]))
+    assert tracker.recall(again, tracker.update(again, 0.3)).exemplar_id.tolist() == [5]
+
+
+@pytest.mark.parametrize(("before", "now"), [(0.1, 1.0), (1.0, 0.1)])
+def test_the_larger_of_two_boxes_says_how_far_they_reach(before: float, now: float) -> None:
+    """Centres are 0.5 apart: half of it reaches the larger diagonal of 1.73, not the smaller."""
+    tracker = Tracker()
+    tracker.update(_seen(PLACES[:1], [0], size=before))
+    assert tracker.update(_seen(np.array([[0.5, 0, 0]]), [0], size=now)).tolist() == [0]
+    tracker.update(_seen(PLACES[:0], []))
+    assert tracker.update(_seen(np.array([[1.5, 0, 0]]), [0], size=now)).tolist() == [1]
