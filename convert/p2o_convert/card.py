@@ -5,6 +5,7 @@ from collections import Counter
 from p2o_convert.config import FORMATS
 from p2o_convert.report import ConversionReport, scores_table
 from p2o_shapedb.database import ModelEntry, ShapeDB
+from p2o_shapedb.packing.licences import MODIFIED, known_licence
 from points2objects.spec import ModelSpec
 
 _LIMITS = """\
@@ -57,8 +58,8 @@ def model_card(
         _sources(trained),
         data_note,
         _PRETRAINED if pretrained else "",
-        f"The {len(exemplars)} exemplars in `exemplars.glb` derive from these; each node of the "
-        "file names its model, licence and author:",
+        f"The {len(exemplars)} exemplars in `exemplars.glb` derive from these, modified: "
+        f"{MODIFIED}. Each node of the file names its model, licence and author:",
         _sources(exemplars),
         _credits(exemplars),
         "## Scores",
@@ -91,7 +92,7 @@ def _sizes(spec: ModelSpec) -> str:
 def _sources(models: list[ModelEntry]) -> str:
     counts = Counter((model.source, model.licence) for model in models)
     return "\n".join(
-        f"- {count} from {source}, licence {licence}"
+        f"- {count} from {source}, licence {known_licence(licence)}"
         for (source, licence), count in counts.most_common()
     )
 

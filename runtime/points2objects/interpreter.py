@@ -21,6 +21,9 @@ SIGNATURE, INPUT = "serving_default", "image"
 HALF_STEP = 0.5 + 1e-3
 """A byte this near to a step is that step; the rest is for what float32 makes of a scale."""
 
+_REFUSALS = (ValueError, RuntimeError, TypeError, LookupError, AttributeError, SystemError)
+"""What the interpreter raises for a file that it cannot use."""
+
 
 class Interpreter:
     """One loaded network; not safe to call from two threads at once."""
@@ -47,7 +50,7 @@ class Interpreter:
             inputs, outputs = runner.get_input_details(), runner.get_output_details()
             del runner  # A live runner and invoke() on one interpreter disturb each other.
             self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
+        except _REFUSALS as error:
             reason = str(error).strip().splitlines()[-1] if str(error).strip() else "no reason"
             raise BundleError(
                 f"model.tflite: the interpreter refuses it ({reason}); convert the checkpoint again"
@@ -76,14 +79,17 @@ class Interpreter:
             keep.
         """
         check_shape("image", image, f"{self._size} {self._size} 3")
-        self._interpreter.set_tensor(self._input["index"], apply_table(self._table, image))
-        self._interpreter.invoke()
-        made = {
-            name: OutputMap(
-                self._interpreter.get_tensor(details["index"])[0], *_quantisation(details)
-            )
-            for name, details in self._outputs.items()
-        }
+        try:
+            self._interpreter.set_tensor(self._input["index"], apply_table(self._table, image))
+            self._interpreter.invoke()
+            made = {
+                name: OutputMap(
+                    self._interpreter.get_tensor(details["index"])[0], *_quantisation(details)
+                )
+                for name, details in self._outputs.items()
+            }
+        except _REFUSALS as error:
+            raise BundleError(f"model.tflite: the network fails on an image ({error})") from error
         heads = self._heads
         return {
             name: HeadMap(heads[name], made[FEATURES]) if name in heads else made[name]
@@ -157,6 +163,8 @@ def _quantisation(details: dict[str, Any]) -> tuple[float, int]:
     if np.issubdtype(details["dtype"], np.floating):
         return 1.0, 0
     scale, zero_point = details["quantization"]
+    if not 0 < scale < np.inf:
+        raise BundleError(f"model.tflite: {details['name']} is quantised with a step of {scale}")
     return float(scale), int(zero_point)
 
 

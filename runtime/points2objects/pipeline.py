@@ -3,6 +3,7 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -27,7 +28,11 @@ ASSUMED_FOV_DEG = 65.0
 
 
 class Reconstructor:
-    """Turns frames into scenes; holds the loaded network and the tracks of the session."""
+    """Turns frames into scenes; holds the loaded network and the tracks of the session.
+
+    Threads may share one: calls then take effect one after another. For frames at the same time,
+    give each thread its own; `bundle` may be shared.
+    """
 
     def __init__(
         self,
@@ -58,6 +63,8 @@ class Reconstructor:
         self._interpreter = Interpreter(bundle.model, bundle.spec, threads)
         self._tracker = tracker
         self._doubts: set[str] = set()
+        # The interpreter keeps its tensors, and the tracker its tracks, from one step to the next.
+        self._lock = Lock()
 
     @classmethod
     def load(
@@ -66,6 +73,7 @@ class Reconstructor:
         threads: int = 1,
         score_threshold: float | None = None,
         track: bool = True,
+        trusted: bool = False,
     ) -> "Reconstructor":
         """Load a bundle folder.
 
@@ -75,11 +83,13 @@ class Reconstructor:
             score_threshold: Least score of an object, 0..1; when None the bundle's own, which may
                 differ from class to class.
             track: Keep ids on objects over frames with poses.
+            trusted: Run a model from elsewhere without trying it first; see `Bundle.load`.
 
         Raises:
-            BundleError: The bundle is missing, damaged or mixed.
+            BundleError: The bundle is missing, damaged or mixed, or its model failed its trial.
         """
-        return cls(Bundle.load(path), threads, score_threshold, Tracker() if track else None)
+        bundle = Bundle.load(path, trusted)
+        return cls(bundle, threads, score_threshold, Tracker() if track else None)
 
     @property
     def exemplars(self) -> ExemplarPack:
@@ -88,8 +98,9 @@ class Reconstructor:
 
     def reset(self) -> None:
         """Forget the tracks, when a new session begins."""
-        if self._tracker is not None:
-            self._tracker.reset()
+        with self._lock:
+            if self._tracker is not None:
+                self._tracker.reset()
 
     def __call__(
         self, image: ByteArray, camera: Camera | None = None, timestamp_ns: int = 0
@@ -111,6 +122,10 @@ class Reconstructor:
         timestamp_ns = check_timestamp(timestamp_ns)
         if camera is None:
             camera = Camera.from_fov(ASSUMED_FOV_DEG, image.shape[1], image.shape[0])
+        with self._lock:
+            return self._reconstruct(image, camera, timestamp_ns)
+
+    def _reconstruct(self, image: ByteArray, camera: Camera, timestamp_ns: int) -> Scene:
         metric = camera.world_from_camera is not None
         self._say_doubt(camera)
         spec = self.bundle.spec

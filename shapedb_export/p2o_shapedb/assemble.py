@@ -21,7 +21,7 @@ from p2o_shapedb.splits import assign_splits
 from points2objects.geometry import FloatArray
 
 PROCEDURAL_SOURCE = "points2objects procedural"
-PROCEDURAL_LICENCE = "same as points2objects"
+PROCEDURAL_LICENCE = "Apache-2.0"
 
 
 @dataclass(frozen=True)

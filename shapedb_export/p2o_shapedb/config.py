@@ -165,6 +165,18 @@ class PackConfig:
         return PackOptions(tolerance, self.compression, self.workers)
 
 
+@dataclass(frozen=True)
+class CreditConfig:
+    """Options of credit_bundle.py."""
+
+    bundle: Positional[Path]
+    """Folder of the bundle whose credits to write anew."""
+    notice: Path | None = None
+    """Also write this file, as the project's NOTICE."""
+    verbose: bool = False
+    """Show tracebacks and debug messages."""
+
+
 def _check_procedural(procedural: int | tuple[str, ...], classes: tuple[str, ...]) -> None:
     """Refuse counts that are none, and classes that are none or that nothing generates."""
     words = (str(procedural),) if isinstance(procedural, int) else procedural

@@ -10,7 +10,7 @@ import torch
 
 from p2o_train.batches import Augment, BatchDataset, TrainingData
 from p2o_train.checkpoint import TrainingState, load_network
-from p2o_train.config import LossConfig, NetworkConfig, TrainConfig
+from p2o_train.config import LossConfig, NetworkConfig, OptimConfig, TrainConfig
 from p2o_train.ema import averaged_copy
 from p2o_train.engine import make_spec, train
 from p2o_train.frozen import FrozenBatch, freeze, frozen_batches, load_or_freeze
@@ -175,3 +175,18 @@ def test_what_cannot_be_frozen_is_refused() -> None:
         TrainConfig(frozen=8, init=Path("run"))
     with pytest.raises(InputError, match="cannot be a fresh head"):
         TrainConfig(frozen=16, init=Path("run"), fresh_heads=("heatmap",))
+
+
+def test_gradients_are_clipped_before_they_move_the_weights(
+    tmp_path: Path, noise_data: TrainingData
+) -> None:
+    """What is logged is the length before; what is left on the weights is the limit."""
+    config = replace(config_for(tmp_path), optim=OptimConfig(clip=0.01))
+    spec = make_spec(config, noise_data)
+    batch = BatchDataset(noise_data, spec, config)[0]
+    learner = Learner(config, spec, ALONE, torch.from_numpy(noise_data.shapedb.sdf))
+    state = frozen_state(config, noise_data)
+    numbers = learner.step(state, batch, progress=0.0)
+    left = [p.grad.norm() for p in state.network.parameters() if p.grad is not None]
+    assert numbers["gradient"] > 0.1
+    assert torch.stack(left).norm().item() == pytest.approx(0.01, rel=1e-3)

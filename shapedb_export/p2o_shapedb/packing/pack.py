@@ -11,6 +11,7 @@ import numpy as np
 
 from p2o_shapedb.command import atomic_path, refuse_existing
 from p2o_shapedb.database import CanonicalMesh, ShapeDB
+from p2o_shapedb.packing.licences import provenance
 from p2o_shapedb.packing.normals import unit
 from p2o_shapedb.packing.pack_glb import Compression, PackedNode, encode_pack
 from p2o_shapedb.packing.quantise import PackedMesh, quantise
@@ -18,6 +19,7 @@ from p2o_shapedb.packing.simplify import simplify_within, weld
 from p2o_shapedb.packing.surface_error import Reference, SurfaceError, Tolerance
 from p2o_shapedb.progress import progress
 from p2o_shapedb.workers import Limits, run_in_workers
+from points2objects.credits import copyright_line
 from points2objects.errors import InputError
 from points2objects.geometry import FloatArray
 
@@ -225,10 +227,9 @@ def _pack(job: _Job) -> PackedExemplar:
 
 
 def _asset(database: ShapeDB) -> dict[str, Any]:
-    shipped = [database.models[i] for i in database.exemplar_model]
-    credits = sorted({f"{m.source} ({m.licence})" for m in shipped})
+    extras = [_extras(database, number) for number in range(len(database.exemplar_model))]
     return {
-        "copyright": "; ".join(credits),
+        "copyright": copyright_line(extras),
         "extras": {
             "points2objects": {
                 "schema": SCHEMA_VERSION,
@@ -247,9 +248,7 @@ def _extras(database: ShapeDB, exemplar_id: int) -> dict[str, Any]:
         "index": exemplar_id % database.exemplars_per_class,
         "exemplar_id": exemplar_id,
         "model": model.id,
-        "source": model.source,
-        "licence": model.licence,
-        "attribution": model.attribution,
+        **provenance(model.source, model.licence, model.attribution),
     }
 
 
