@@ -15,23 +15,21 @@ from p2o_train.data.photos2d import BoolArray, PhotoSample
 from points2objects.errors import InputError, check_shape
 from points2objects.geometry import ByteArray, FloatArray, IntArray
 from points2objects.preprocess import map_pixels, resample
-
-PADDING_RGB = (114.0, 114.0, 114.0)
-"""Colour where a view leaves the picture, unless the model's spec has another: YOLOX's."""
+from points2objects.spec import ModelSpec
 
 _BORDER = 0.008
 """An edge this near to the picture's border, in picture sides, may be the border's own."""
 
 
 @dataclass(frozen=True)
-class PhotoViewConfig:
+class PhotoAugmentConfig:
     """How views of photographs vary; a chance of 0 switches a step off."""
 
     whole: float = 0.4
     """Chance of the whole picture at an assumed field of view, as the runtime would look at it."""
-    fov_deg: tuple[float, float] = (50.0, 85.0)
+    fov_deg: tuple[float, float] = (45.0, 80.0)
     """Least and largest field of view that is assumed across the picture's longer side."""
-    object_share: tuple[float, float] = (0.1, 1.0)
+    object_share: tuple[float, float] = (0.05, 1.0)
     """Otherwise, how much of the view's side an object fills that the view is drawn around."""
     least_span: float = 0.25
     """A close view spans at least so much of the picture's shorter side."""
@@ -103,56 +101,36 @@ class PhotoView:
         return len(self.boxes)
 
 
-def random_view(
-    sample: PhotoSample,
-    rng: np.random.Generator,
-    config: PhotoViewConfig,
-    size_px: int,
-    fov_deg: float,
-    padding_rgb: tuple[float, float, float] = PADDING_RGB,
+def photo_view(
+    sample: PhotoSample, rng: np.random.Generator, spec: ModelSpec, config: PhotoAugmentConfig
 ) -> PhotoView:
     """Draw a varied view for training.
+
+    Where the view leaves the picture it has the spec's mean colour, as in the runtime.
 
     Args:
         sample: The photograph.
         rng: Source of randomness.
+        spec: Says size, field of view and mean colour of the model's input.
         config: Chances and strengths.
-        size_px: Side of the view.
-        fov_deg: Field of view of the model's input.
-        padding_rgb: Colour where the view leaves the picture.
     """
-    picture_from_view = _random_map(sample, rng, config, size_px, fov_deg)
-    view = draw_view(sample, picture_from_view, size_px, padding_rgb, config)
+    picture_from_view = _random_map(sample, rng, config, spec)
+    view = draw_view(sample, picture_from_view, spec, config)
     image = vary_pixels(view.image, rng, config.pixels)
     # Padding comes after the camera and its compression, as the runtime adds it.
-    padding = np.round(padding_rgb).astype(np.uint8)
+    padding = np.rint(spec.mean).astype(np.uint8)
     return replace(view, image=np.where(view.valid[..., None], image, padding))
-
-
-def plain_view(
-    sample: PhotoSample,
-    size_px: int,
-    fov_deg: float,
-    assumed_fov_deg: float,
-    padding_rgb: tuple[float, float, float] = PADDING_RGB,
-) -> PhotoView:
-    """Draw the whole picture at an assumed field of view, unvaried, as the runtime does."""
-    span = _whole_span(sample, fov_deg, assumed_fov_deg)
-    height, width = sample.image.shape[:2]
-    picture_from_view = _similarity(np.array([width, height]) / 2, span / size_px, size_px)
-    return draw_view(sample, picture_from_view, size_px, padding_rgb, PhotoViewConfig())
 
 
 def draw_view(
     sample: PhotoSample,
     picture_from_view: FloatArray,
-    size_px: int,
-    padding_rgb: tuple[float, float, float],
-    config: PhotoViewConfig,
+    spec: ModelSpec,
+    config: PhotoAugmentConfig,
 ) -> PhotoView:
     """Draw the view that an affine map of pixels, (3, 3), describes, with its rectangles."""
     height, width = sample.image.shape[:2]
-    padding = np.round(padding_rgb).astype(np.uint8)
+    size_px, padding = spec.input_size, np.rint(spec.mean).astype(np.uint8)
     centers = np.arange(size_px) + 0.5
     x, y = np.meshgrid(centers, centers)
     at = map_pixels(picture_from_view, np.stack([x, y], axis=-1).reshape(-1, 2))
@@ -176,17 +154,14 @@ def draw_view(
 
 
 def _random_map(
-    sample: PhotoSample,
-    rng: np.random.Generator,
-    config: PhotoViewConfig,
-    size_px: int,
-    fov_deg: float,
+    sample: PhotoSample, rng: np.random.Generator, config: PhotoAugmentConfig, spec: ModelSpec
 ) -> FloatArray:
     """Choose `picture_from_view`: how much of the picture, where, turned and mirrored how."""
     height, width = sample.image.shape[:2]
+    size_px = spec.input_size
     sides = np.array([width, height], dtype=float)
     clear = np.flatnonzero(~sample.ignore)
-    whole_span = _whole_span(sample, fov_deg, float(rng.uniform(*config.fov_deg)))
+    whole_span = _whole_span(sample, spec.fov_deg, float(rng.uniform(*config.fov_deg)))
     if rng.random() < config.whole:
         span = whole_span
         center = sides / 2 + rng.uniform(-0.1, 0.1, 2) * span
@@ -214,11 +189,14 @@ def _random_map(
 
 
 def _close_span(
-    sample: PhotoSample, box: FloatArray | None, rng: np.random.Generator, config: PhotoViewConfig
+    sample: PhotoSample,
+    box: FloatArray | None,
+    rng: np.random.Generator,
+    config: PhotoAugmentConfig,
 ) -> float:
     """Return the side of a close view, px of the picture: an object then fills a drawn share."""
     height, width = sample.image.shape[:2]
-    least, most = config.least_span * min(width, height), 1.1 * max(width, height)
+    least, most = config.least_span * min(width, height), float(max(width, height))
     if box is None:
         return float(np.exp(rng.uniform(np.log(least), np.log(most))))
     share = np.exp(rng.uniform(*np.log(config.object_share)))

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from p2o_train.data.photo_labels import LABELS, SPLITS, PhotoEntry, read_labels
 from points2objects.errors import InputError, check_shape
+from points2objects.files import sha256
 from points2objects.geometry import ByteArray, FloatArray, IntArray
 
 BoolArray = npt.NDArray[np.bool_]
@@ -70,7 +71,7 @@ class PhotoDataset:
         """Read and check the labels.
 
         Args:
-            root: Folder that holds labels.json.
+            root: Folder that holds labels.json, or that file.
             classes: Names that `class_id` counts in: those of the model's spec.
             split: "train" or "val"; both when None.
 
@@ -80,6 +81,7 @@ class PhotoDataset:
         """
         if split is not None and split not in SPLITS:
             raise InputError(f'split must be "train" or "val", got "{split}"')
+        root = root.parent if root.name == LABELS else root
         labels = read_labels(root)
         if not set(classes) & set(labels.classes):
             raise InputError(
@@ -97,6 +99,15 @@ class PhotoDataset:
                 f"{root}: {len(missing)} of {len(self.entries)} pictures are missing, like "
                 f"{missing[0]}; import them again, or take them out of {LABELS}"
             )
+
+    @property
+    def record(self) -> dict[str, object]:
+        """What a run notes down of the photographs it learned from."""
+        return {
+            "photos": len(self.entries),
+            "licences": sorted({f"{entry.source}: {entry.licence}" for entry in self.entries}),
+            "labels_sha256": sha256((self.root / LABELS).read_bytes()),
+        }
 
     def __len__(self) -> int:
         return len(self.entries)
