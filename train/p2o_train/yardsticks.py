@@ -15,7 +15,6 @@ from p2o_train.data.photo_import_config import class_names, plain_name
 from p2o_train.metrics.rectangle_ap import Rectangles
 from points2objects.errors import InputError
 from points2objects.geometry import ByteArray, FloatArray
-from points2objects.scales import rectangle_iou
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -107,15 +106,13 @@ class Yardstick:
 
 def suppress(boxes: FloatArray, score: FloatArray, least: float) -> list[int]:
     """Return the places of one class to keep, best first: none that overlaps a better one."""
-    order = np.flatnonzero(score >= least)
-    order = order[np.argsort(-score[order], kind="stable")]
-    kept: list[int] = []
-    while len(order):
-        kept.append(int(order[0]))
-        overlap = rectangle_iou(boxes[order[:1]], boxes[order])[0]
-        overlap[0] = 1.0
-        order = order[overlap <= SAME_IOU]
-    return kept
+    import cv2
+
+    likely = np.flatnonzero(score >= least)
+    sides = boxes[likely, 2:] - boxes[likely, :2]
+    corner_and_size = np.concatenate([boxes[likely, :2], sides], axis=1).tolist()
+    kept = cv2.dnn.NMSBoxes(corner_and_size, score[likely].tolist(), least, SAME_IOU)
+    return [int(likely[index]) for index in np.asarray(kept, dtype=np.int64).reshape(-1)]
 
 
 def load_yardsticks(folder: Path, names: Sequence[str] = ()) -> list[Yardstick]:
