@@ -1,7 +1,6 @@
 """Photographs that somebody labelled with another tool -> a folder as training reads it."""
 
 import re
-import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from p2o_train.data.near_duplicates import same_scene
+from p2o_train.data.photo_folder import look_at, one_of_each, put_picture
 from p2o_train.data.photo_formats import SourcePhoto, read_coco, read_voc, read_yolo
 from p2o_train.data.photo_import_config import ImportPhotosConfig, class_names, plain_name
 from p2o_train.data.photo_labels import (
@@ -17,7 +18,6 @@ from p2o_train.data.photo_labels import (
     PhotoLabels,
     PhotoObject,
     labels_json,
-    read_labels,
 )
 from points2objects.errors import InputError
 from points2objects.geometry import IntArray
@@ -84,7 +84,10 @@ def import_photos(config: ImportPhotosConfig) -> ImportedPhotos:
     chosen, repeated = _one_of_each(config, entries)
     with atomic_path(config.out, config.overwrite) as folder:
         folder.mkdir()
-        written = tuple(_write(photo, entry, folder, config) for photo, entry in chosen)
+        written = tuple(
+            put_picture(photo.path, entry, folder, config.copy, config.longest_side)
+            for photo, entry in chosen
+        )
         labels = PhotoLabels(config.classes, written)
         (folder / LABELS).write_text(labels_json(labels), encoding="utf-8")
     missing = len(photos) - len(present)
@@ -166,18 +169,8 @@ def _one_of_each(
     config: ImportPhotosConfig, entries: Sequence[tuple[SourcePhoto, PhotoEntry]]
 ) -> tuple[list[tuple[SourcePhoto, PhotoEntry]], int]:
     """Leave out what shows the same as another picture, and hold scenes out."""
-    from tqdm import tqdm
-
-    from p2o_train.data.near_duplicates import found_in, looks_of, repeats, same_scene
-
-    paths = [photo.path for photo, _ in entries]
-    looks = looks_of(tqdm(paths, unit="picture", desc="looking", disable=None))
-    kept = repeats(looks, [len(entry.objects) for _, entry in entries]) == np.arange(len(entries))
-    for folder in config.unlike:
-        others = [folder / photo.file for photo in read_labels(folder).photos]
-        kept &= ~found_in(looks, looks_of(tqdm(others, unit="picture", disable=None)))
-    if not kept.any():
-        raise InputError(f"{config.root}: each picture shows the same as one of --unlike")
+    looks = look_at([photo.path for photo, _ in entries])
+    kept = one_of_each(looks, [len(entry.objects) for _, entry in entries], config.unlike)
     chosen = [each for each, keep in zip(entries, kept, strict=True) if keep]
     if config.split == "by-scene":
         matches = [re.search(config.scene, photo.file) for photo, _ in entries]
@@ -202,36 +195,3 @@ def _held_out(scene: IntArray, config: ImportPhotosConfig) -> list[bool]:
             taken.add(each)
             count += size
     return [int(each) in taken for each in scene]
-
-
-def _write(
-    photo: SourcePhoto, entry: PhotoEntry, folder: Path, config: ImportPhotosConfig
-) -> PhotoEntry:
-    """Put a picture into the folder and return its entry, in the size that it has there."""
-    target = folder / entry.file
-    target.parent.mkdir(parents=True, exist_ok=True)
-    longest = max(entry.width, entry.height)
-    if config.longest_side is None or longest <= config.longest_side:
-        if config.copy:
-            shutil.copyfile(photo.path, target)
-        else:
-            target.symlink_to(photo.path.resolve())
-        return entry
-    return _shrunk(photo.path, entry, folder, config.longest_side / longest)
-
-
-def _shrunk(path: Path, entry: PhotoEntry, folder: Path, factor: float) -> PhotoEntry:
-    from PIL import Image
-
-    from p2o_train.data.photos2d import read_picture
-
-    width, height = (max(1, round(side * factor)) for side in (entry.width, entry.height))
-    small = Image.fromarray(read_picture(path)).resize((width, height), Image.Resampling.LANCZOS)
-    file = Path(entry.file).with_suffix(".jpg").as_posix()
-    small.save(folder / file, "JPEG", quality=92)
-    scale = np.array([width / entry.width, height / entry.height] * 2)
-    objects = []
-    for item in entry.objects:
-        left, top, right, bottom = (item.box * scale).tolist()
-        objects.append(replace(item, box=(left, top, right, bottom)))
-    return replace(entry, file=file, width=width, height=height, objects=tuple(objects))

@@ -156,7 +156,9 @@ def read_labels(folder: Path) -> PhotoLabels:
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected JSON ({error})") from error
     try:
-        photos = tuple(_entry(index, item) for index, item in enumerate(content["photos"]))
+        photos = tuple(
+            entry_from_json(item, f"photo {i}") for i, item in enumerate(content["photos"])
+        )
         return PhotoLabels(tuple(map(str, content["classes"])), photos)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
@@ -168,34 +170,44 @@ def read_labels(folder: Path) -> PhotoLabels:
 
 def labels_json(labels: PhotoLabels) -> str:
     """Serialise; `read_labels` reads it back."""
-    photos = [
-        {
-            "file": photo.file,
-            "width": photo.width,
-            "height": photo.height,
-            "source": photo.source,
-            "licence": photo.licence,
-            "exhaustive": list(photo.exhaustive),
-            "split": photo.split,
-            "objects": [
-                {
-                    "class": item.class_name,
-                    "box_xyxy_px": [round(value, 2) for value in item.box],
-                    "origin": item.origin,
-                    "score": round(item.score, 4),
-                    "ignore": item.ignore,
-                }
-                for item in photo.objects
-            ],
-        }
-        for photo in labels.photos
-    ]
+    photos = [entry_json(photo) for photo in labels.photos]
     content = {"schema": SCHEMA, "classes": list(labels.classes), "photos": photos}
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def _entry(index: int, item: dict[str, Any]) -> PhotoEntry:
-    name = f"photo {index}"
+def entry_json(photo: PhotoEntry) -> dict[str, Any]:
+    """Return a photograph's part of the file."""
+    return {
+        "file": photo.file,
+        "width": photo.width,
+        "height": photo.height,
+        "source": photo.source,
+        "licence": photo.licence,
+        "exhaustive": list(photo.exhaustive),
+        "split": photo.split,
+        "objects": [
+            {
+                "class": item.class_name,
+                "box_xyxy_px": [round(value, 2) for value in item.box],
+                "origin": item.origin,
+                "score": round(item.score, 4),
+                "ignore": item.ignore,
+            }
+            for item in photo.objects
+        ],
+    }
+
+
+def entry_from_json(item: dict[str, Any], name: str = "photo") -> PhotoEntry:
+    """Read what `entry_json` returned.
+
+    Args:
+        item: A photograph's part of the file.
+        name: What to call it while its file name is not known.
+
+    Raises:
+        InputError: Something is missing or not as the format says.
+    """
     try:
         name = str(item["file"])
         return PhotoEntry(
