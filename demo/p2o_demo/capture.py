@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from p2o_demo.config import CaptureOptions
+from p2o_demo.lens import picture_camera
 from p2o_demo.pictures import PICTURE_SUFFIXES, list_pictures, read_picture
 from p2o_demo.recording import PosedPicture, is_recording, read_recording
 from points2objects.camera import Camera
@@ -79,26 +80,25 @@ def _open(source: str, options: CaptureOptions) -> Capture:
             posed = read_recording(path, options)
             return Capture(_posed_frames(posed), len(posed), _frame_rate(posed), posed=True)
         paths = list_pictures(path)
-        return Capture(_folder_frames(paths, options.fov_deg), len(paths), None)
+        return Capture(_folder_frames(paths, options), len(paths), None)
     if not path.is_file():
         raise InputError(f"{path}: no such file; pass a picture, video, folder or webcam number")
     if path.suffix.lower() in PICTURE_SUFFIXES:
-        return Capture(iter([_picture_frame(path, options.fov_deg)]), 1, None)
+        return Capture(iter([_picture_frame(path, options)]), 1, None)
     return _open_video(path, options.fov_deg)
 
 
-def _picture_frame(path: Path, fov_deg: float) -> Frame:
+def _picture_frame(path: Path, options: CaptureOptions) -> Frame:
     image = read_picture(path)
-    height, width = image.shape[:2]
-    return Frame(path.stem, image, Camera.from_fov(fov_deg, width, height), 0)
+    return Frame(path.stem, image, picture_camera(path, image, options), 0)
 
 
-def _folder_frames(paths: list[Path], fov_deg: float) -> Iterator[Frame]:
+def _folder_frames(paths: list[Path], options: CaptureOptions) -> Iterator[Frame]:
     """Yield the pictures that can be read, and say which cannot: they do not need each other."""
     unread = 0
     for path in paths:
         try:
-            frame = _picture_frame(path, fov_deg)
+            frame = _picture_frame(path, options)
         except InputError as error:
             log.warning("left out: %s", error)
             unread += 1

@@ -1,8 +1,7 @@
 """One picture looked at more than once, at several scales, as if it were one look.
 
 What fills the view, or is a few cells wide, is often missed; of another distance the network finds
-it. Without a pose the field of view is a guess anyway, so that a look with another one costs
-nothing but time. Every peak comes back as if the first look had seen it: its pixel stays, and the
+it. Every peak comes back as if it had been seen in the camera's own view: its pixel stays, and the
 distance grows by as much as the look enlarged the picture.
 """
 
@@ -23,6 +22,8 @@ from points2objects.tensors import OutputMaps
 SAME_RECTANGLE = 0.5
 """Two looks found one object if the rectangles about it overlap by this much."""
 
+USUAL_SHARE = (0.75, 1.3)
+"""Of the view a picture's longer side fills so much if its lens is a usual one."""
 NEAREST = 0.02
 """Depth, in camera heights, that what is nearer or behind is drawn at."""
 
@@ -75,11 +76,13 @@ def look(
         run: The network.
         least: Least score of each class, (c,).
         scales: How much each look enlarges the picture. 1 is the camera's own; 2 sees the middle
-            half of it, twice as large.
+            half of it, twice as large. Of a picture without a pose, and from a lens so long or so
+            wide that it would be tiny or mostly out of the view, 1 shows the whole.
     """
     first = preprocess(image, camera, spec)
+    fit = 1.0 if camera.world_from_camera is not None else fitting_scale(camera, spec)
     found: list[Peaks] = []
-    for scale in scales:
+    for scale in (fit * each for each in scales):
         view = first if scale == 1 else preprocess(image, _with_shorter_lens(camera, scale), spec)
         found.append(_as_unscaled(decode(run(view.image), spec, least), scale, spec))
     owner = np.repeat(np.arange(len(found)), [len(peaks) for peaks in found])
@@ -88,6 +91,14 @@ def look(
     peaks = _joined(found)
     order = np.argsort(-peaks.score, kind="stable")
     return Looked(peaks[order], owner[order], first.camera)
+
+
+def fitting_scale(camera: Camera, spec: ModelSpec) -> float:
+    """Return by how much to enlarge a picture so that the view shows it well; mostly 1."""
+    longer = max(camera.width / camera.K[0, 0], camera.height / camera.K[1, 1]) / 2
+    share = longer / float(np.tan(np.radians(spec.fov_deg) / 2))
+    usual = USUAL_SHARE[0] <= share <= USUAL_SHARE[1] or spec.pose is PoseEncoding.DIRECT
+    return 1.0 if usual else 1.0 / share
 
 
 def each_once(looked: Looked, camera: Camera, spec: ModelSpec) -> Peaks:
@@ -172,15 +183,14 @@ def _as_unscaled(peaks: Peaks, scale: float, spec: ModelSpec) -> Peaks:
     )
     up = peaks.gravity + _UP
     turned = up * [scale, scale, 1.0]
-    lengths = (np.linalg.norm(each, axis=-1, keepdims=True) for each in (up, turned))
-    kept, changed = lengths
+    length, changed = (np.linalg.norm(each, axis=-1, keepdims=True) for each in (up, turned))
     return replace(
         peaks,
         row=row,
         column=column,
         translation=translation,
         scale=peaks.scale - logs[:, None],
-        gravity=turned * kept / np.maximum(changed, 1e-9) - _UP,
+        gravity=turned * length / np.maximum(changed, 1e-9) - _UP,
     )
 
 

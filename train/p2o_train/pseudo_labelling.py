@@ -59,7 +59,7 @@ class PseudoLabelConfig:
     """Least mean score, over those that see it, of an object to learn from."""
     alone: float = 0.65
     """From this score on, one detector is believed by itself."""
-    doubt: float = 0.15
+    doubt: float = 0.25
     """What is seen with less than is needed, but at least so surely, is ignored."""
     unlike: tuple[Path, ...] = ()
     """Folders with labels.json: leave out what shows the same as a picture of theirs."""
