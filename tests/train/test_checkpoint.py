@@ -213,7 +213,7 @@ def _other_type(path: Path) -> None:
 
 
 def _not_finite(path: Path) -> None:
-    weights = build_network(NETWORK, SPEC).state_dict()
+    weights = load_network(path.parent).network.state_dict()
     next(iter(weights.values())).fill_(float("nan"))
     torch.save({"network": weights}, path)
 
@@ -234,8 +234,10 @@ def test_hostile_weights_are_refused(run: Path, write: Callable[[Path], None], w
         load_network(run)
 
 
-def test_a_checkpoint_of_another_network_is_refused(run: Path) -> None:
-    state = fresh_state()
+def test_a_checkpoint_of_another_network_is_refused(
+    run: Path, tiny_network: NetworkConfig
+) -> None:
+    state = fresh_state(tiny_network)
     values = torch.load(run / "checkpoint.pt", weights_only=True)
     values["optimizer"] = {"state": {}}
     torch.save(values, run / "checkpoint.pt")

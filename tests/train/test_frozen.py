@@ -178,10 +178,10 @@ def test_what_cannot_be_frozen_is_refused() -> None:
 
 
 def test_gradients_are_clipped_before_they_move_the_weights(
-    tmp_path: Path, noise_data: TrainingData
+    noise_data: TrainingData, config: TrainConfig
 ) -> None:
     """What is logged is the length before; what is left on the weights is the limit."""
-    config = replace(config_for(tmp_path), optim=OptimConfig(clip=0.01))
+    config = replace(config, optim=OptimConfig(clip=0.01))
     spec = make_spec(config, noise_data)
     batch = BatchDataset(noise_data, spec, config)[0]
     learner = Learner(config, spec, ALONE, torch.from_numpy(noise_data.shapedb.sdf))
