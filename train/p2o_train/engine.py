@@ -9,7 +9,14 @@ from pathlib import Path
 
 import torch
 
-from p2o_train.batches import BatchDataset, TrainingData, batches_from, steps_per_epoch
+from p2o_train.batches import (
+    Batch,
+    BatchDataset,
+    MixedDataset,
+    TrainingData,
+    batches_from,
+    steps_per_epoch,
+)
 from p2o_train.checkpoint import (
     TrainingState,
     load_state,
@@ -26,11 +33,10 @@ from p2o_train.machine import peak_memory_gb, prepare_machine
 from p2o_train.network.build import build_network
 from p2o_train.schedule import Horizon
 from p2o_train.step import Learner, make_optimizer
-from p2o_train.targets import Targets
 from p2o_train.team import Team, joined, share_norms
 from p2o_train.validation import validate
 from points2objects.errors import InputError
-from points2objects.spec import ModelSpec, PoseEncoding, RotationEncoding
+from points2objects.spec import GravityEncoding, ModelSpec, PoseEncoding, RotationEncoding
 
 log = logging.getLogger(__name__)
 
@@ -65,10 +71,12 @@ def make_spec(config: TrainConfig, data: TrainingData) -> ModelSpec:
         exemplars_per_class=data.shapedb.exemplars_per_class,
         shapedb_digest=data.shapedb.digest,
         input_size=config.input_size,
+        stride=config.network.stride,
         mean=config.mean,
         std=config.std,
         pose=PoseEncoding(config.pose),
         rotation=RotationEncoding.BINS if bins else RotationEncoding.MATRIX,
+        gravity=GravityEncoding(config.gravity),
         # Cells beside the centre's learned the pose as well: let them vote.
         vote_radius=int(config.pose == "ray" and config.loss.positive_radius >= 1),
     )
@@ -180,7 +188,8 @@ def _loop(
     if run.horizon.progress(state.step, state.elapsed_s) >= 1:
         return
     sdf = torch.from_numpy(data.shapedb.sdf).to(run.device, torch.float32)
-    learner = Learner(config, spec, run.team, sdf)
+    points = torch.from_numpy(data.shapedb.points[data.shapedb.exemplar_model])
+    learner = Learner(config, spec, run.team, sdf, points.to(run.device, torch.float32))
     epoch_start = (state.step, state.elapsed_s)
     batches = _batches(config, BatchDataset(data, spec, config, run.team), state)
     saved_at = clock = time.monotonic()
@@ -212,10 +221,10 @@ def _loop(
 
 def _batches(
     config: TrainConfig, dataset: BatchDataset, state: TrainingState
-) -> Iterator[Targets] | Iterator[FrozenBatch]:
+) -> Iterator[Batch] | Iterator[FrozenBatch]:
     """Yield the batches from the state's step on, without end."""
     if config.frozen is None:
-        return batches_from(dataset, state.step, config.workers)
+        return batches_from(MixedDataset(dataset), state.step, config.workers)
     return frozen_batches(load_or_freeze(config, dataset, state.network), config.seed, state.step)
 
 

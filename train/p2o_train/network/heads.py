@@ -6,6 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from points2objects.decode import gravity_cells
+from points2objects.spec import GRAVITY_CHANNELS, GravityEncoding
+
+GRAVITY_GRID = "gravity_grid"
+"""Name of the gravity head's answers on the grid that pools them, (b, cells, channels)."""
+
+PRIOR_CENTER, PRIOR_STEP = 6.0, 0.5
+"""A prior logit x is kept as relu6((x + 6) / 2): -6..6, the range that says anything, as 0..6."""
 HEATMAP_BIAS = -2.19
 """Start with scores of 0.1 everywhere (CenterNet), or the focal loss drowns in empty cells."""
 
@@ -28,23 +36,32 @@ class Cells:
         return len(self.image)
 
 
-class Head(nn.Module):
-    """3x3 convolution, ReLU, 1x1 convolution.
+@dataclass(frozen=True)
+class HeadShape:
+    """What one head looks like.
 
-    Args:
-        in_channels: Width of the shared features.
-        hidden: Width between the two convolutions.
-        out_channels: Channels of the output tensor.
+    Attributes:
+        hidden: Width between its two convolutions.
+        channels: Of its output.
         separable: Make the 3x3 depthwise, followed by a 1x1.
     """
 
-    def __init__(self, in_channels: int, hidden: int, out_channels: int, separable: bool) -> None:
+    hidden: int
+    channels: int
+    separable: bool
+
+
+class Head(nn.Module):
+    """3x3 convolution, ReLU, 1x1 convolution."""
+
+    def __init__(self, in_channels: int, shape: HeadShape) -> None:
         super().__init__()
+        hidden, separable = shape.hidden, shape.separable
         groups = in_channels if separable else 1
         spatial_channels = in_channels if separable else hidden
         self.spatial = nn.Conv2d(in_channels, spatial_channels, 3, padding=1, groups=groups)
         self.mix = nn.Conv2d(in_channels, hidden, 1) if separable else nn.Identity()
-        self.out = nn.Conv2d(hidden, out_channels, 1)
+        self.out = nn.Conv2d(hidden, shape.channels, 1)
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the whole map, (b, out_channels, h, w), of (b, in_channels, h, w)."""
@@ -66,34 +83,47 @@ class Heads(nn.Module):
 
     Args:
         in_channels: Width of the shared features.
-        hidden: Width inside each head.
-        outputs: Name -> channels, from `ModelSpec.outputs`.
-        separable: See `Head`.
+        shapes: Of each output of the spec, by name.
+        prior_channels: So many last features are scores that the heat-map starts from
+            (`p2o_train.network.yolox_body`).
     """
 
     def __init__(
-        self, in_channels: int, hidden: int, outputs: dict[str, int], separable: bool
+        self, in_channels: int, shapes: dict[str, HeadShape], prior_channels: int = 0
     ) -> None:
         super().__init__()
-        self.heads = nn.ModuleDict(
-            {name: Head(in_channels, hidden, n, separable) for name, n in outputs.items()}
-        )
+        self.heads = nn.ModuleDict({name: Head(in_channels, s) for name, s in shapes.items()})
+        self.prior_channels = prior_channels
         for name, head in self.heads.items():
             assert isinstance(head, Head)
             assert head.out.bias is not None
             nn.init.normal_(head.out.weight, std=0.01)
-            nn.init.constant_(head.out.bias, HEATMAP_BIAS if name == "heatmap" else 0.0)
+            first = HEATMAP_BIAS if name == "heatmap" and not prior_channels else 0.0
+            nn.init.constant_(head.out.bias, first)
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """Return every map, (b, c, h, w), of features (b, f, h, w)."""
-        return {name: head(features) for name, head in self.heads.items()}
+        others = {name: head(features) for name, head in self.heads.items() if name != "heatmap"}
+        return {"heatmap": self.heatmap(features), **others}
+
+    def heatmap(self, features: Tensor) -> Tensor:
+        """Return the heat-map's logits, (b, c, h, w)."""
+        logits: Tensor = self.heads["heatmap"](features)
+        if not self.prior_channels:
+            return logits
+        prior = features[:, -self.prior_channels :] / PRIOR_STEP - PRIOR_CENTER
+        return logits + prior
 
     def at(self, features: Tensor, cells: Cells) -> dict[str, Tensor]:
         """Return the heat-map (b, c, h, w) and all else only at n cells, (n, c).
 
         The losses read the other heads at few cells, so training spares the rest of their maps.
         """
-        outputs = {"heatmap": self.heads["heatmap"](features)}
+        outputs = {"heatmap": self.heatmap(features)}
+        gravity = self.heads["gravity"]
+        assert isinstance(gravity, Head)
+        if gravity.out.out_channels == GRAVITY_CHANNELS[GravityEncoding.POOLED]:
+            outputs[GRAVITY_GRID] = _on_grid(gravity, features)
         return outputs | self.at_patches(gather_patches(features, cells))
 
     def at_patches(self, patches: Tensor) -> dict[str, Tensor]:
@@ -104,6 +134,18 @@ class Heads(nn.Module):
             if name != "heatmap":
                 outputs[name] = head.at(patches)
         return outputs
+
+
+def _on_grid(head: Head, features: Tensor) -> Tensor:
+    """Evaluate a head on the cells that gravity is pooled from, (b, cells, channels)."""
+    batch = len(features)
+    rows, columns = (torch.from_numpy(part) for part in gravity_cells(features.shape[-1]))
+    cells = Cells(
+        torch.arange(batch).repeat_interleave(len(rows)).to(features.device),
+        rows.repeat(batch).to(features.device),
+        columns.repeat(batch).to(features.device),
+    )
+    return head.at(gather_patches(features, cells)).reshape(batch, len(rows), -1)
 
 
 def gather_patches(features: Tensor, cells: Cells) -> Tensor:
