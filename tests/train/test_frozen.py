@@ -61,7 +61,7 @@ def frozen_state(config: TrainConfig, data: TrainingData) -> TrainingState:
 
 
 def test_cached_features_teach_as_the_pictures_do(tmp_path: Path, noise_data: TrainingData) -> None:
-    """Terms, gradients and weights of four steps agree with those of `forward_at`."""
+    """Terms, gradients and weights of four steps agree with those of the whole network."""
     config = config_for(tmp_path)
     spec = make_spec(config, noise_data)
     dataset = BatchDataset(noise_data, spec, config)

@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from p2o_shapedb.database import ShapeDB
 from p2o_train.config import TrainConfig
-from p2o_train.data.photos2d import PhotoAugmentConfig, PhotoDataset, photo_view
+from p2o_train.data.photo_view import PhotoAugmentConfig, photo_view
+from p2o_train.data.photos2d import PhotoDataset
 from p2o_train.data.sample import Sample
 from p2o_train.photo_targets import PhotoTargets, make_photo_targets
 from p2o_train.resized import at_size

@@ -17,9 +17,9 @@ class NetworkConfig:
     """What the network looks like."""
 
     backbone: str = "mobile"
-    """mobile: EfficientNet-Lite0 and a light decoder. yolox-nano: a detector of photographs with its
-    own scores, and the same decoder. hourglass: the paper's. timm:NAME: that backbone of timm, if
-    it is installed, and the decoder."""
+    """mobile: EfficientNet-Lite0 and a light decoder. yolox-nano: a detector of photographs with
+    its own scores, and the decoder. hourglass: the paper's. timm:NAME: that backbone of timm, if it
+    is installed, and the decoder."""
     pretrained: bool = True
     """Start the backbone from ImageNet weights; the hourglass has none."""
     weights: Path | None = None
@@ -193,7 +193,17 @@ HEADS = ("heatmap", "rotation", "translation", "scale", "gravity", "exemplar")
 
 
 FREE = (
-    *("dataset", "photos", "shapedb", "out", "device", "precision", "threads", "workers", "save_minutes"),
+    *(
+        "dataset",
+        "photos",
+        "shapedb",
+        "out",
+        "device",
+        "precision",
+        "threads",
+        "workers",
+        "save_minutes",
+    ),
     *("pictures", "overwrite", "verbose", "features", "solids"),
 )
 """Options that may change while a run goes on: where files lie, and how the machine is used."""
@@ -215,7 +225,8 @@ class TrainConfig:
     """Where the run goes. The same command again goes on from its last checkpoint."""
     preset: Literal["smoke", "mobile", "photo", "paper"] = "mobile"
     """Defaults of everything else. smoke: two minutes on two cores, to see that it runs. mobile:
-    the phone's network. photo: the same on a body that knows photographs. paper: hourglass, 300 epochs, batch 32, pose in the level frame."""
+    the phone's network. photo: the same on a body that knows photographs. paper: hourglass, 300
+    epochs, batch 32, pose in the level frame."""
     init: Path | None = None
     """Run to start the weights from (fine-tuning): every tensor that fits is taken over."""
     fresh_heads: tuple[str, ...] = ()

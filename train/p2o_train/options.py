@@ -14,7 +14,8 @@ PRESETS: dict[str, tuple[str, ...]] = {
     ),
     "photo": (
         *("--network.backbone", "yolox-nano", "--network.freeze-stages", "7"),
-        *("--network.stride", "8", "--network.peak-channels", "128", "--network.exemplar-channels", "192"),
+        *("--network.stride", "8", "--network.peak-channels", "128"),
+        *("--network.exemplar-channels", "192"),
         *("--mean", "114", "114", "114", "--std", "1", "1", "1"),
     ),
     "paper": (

@@ -57,23 +57,22 @@ def photo_terms(
         return PhotoTerms(key, key * 0)
     owner = targets.object_id
     level_from_camera = level_rotations(_up(outputs[GRAVITY_GRID]))[targets.image]
-    stride, K = spec.stride, torch.from_numpy(
-        Camera.from_fov(spec.fov_deg, spec.input_size, spec.input_size).K
-    ).to(outputs["heatmap"])
+    stride, K = (
+        spec.stride,
+        torch.from_numpy(Camera.from_fov(spec.fov_deg, spec.input_size, spec.input_size).K).to(
+            outputs["heatmap"]
+        ),
+    )
     center_px = (torch.stack([targets.column, targets.row], dim=1) + 0.5) * stride
     view = CellView(center_px.to(K.dtype), level_from_camera, K, stride)
-    boxes = decode_pose(
-        outputs["rotation"], outputs["translation"], outputs["scale"], view, spec
-    )
+    boxes = decode_pose(outputs["rotation"], outputs["translation"], outputs["scale"], view, spec)
     points = exemplar_points[_best_exemplar(outputs["exemplar"], targets.class_id[owner], spec)]
     found = projected_rectangles(boxes, points, view, spec.input_size)
     off = rectangle_loss(found, targets.rectangle[owner], targets.edge_weight[owner])
     return PhotoTerms(key, (off * targets.weight).sum() / len(targets))
 
 
-def projected_rectangles(
-    boxes: BoxTensors, points: Tensor, view: CellView, size_px: int
-) -> Tensor:
+def projected_rectangles(boxes: BoxTensors, points: Tensor, view: CellView, size_px: int) -> Tensor:
     """Return left, top, right, bottom, px, (m, 4), of m placed shapes within the picture.
 
     Args:

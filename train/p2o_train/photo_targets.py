@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from p2o_train.config import LossConfig
-from p2o_train.data.photos2d import PhotoView
+from p2o_train.data.photo_view import PhotoView
 from p2o_train.network.heads import Cells
 from p2o_train.targets import cell_weights, gaussian_radius, positive_cells, splat
 from points2objects.geometry import FloatArray

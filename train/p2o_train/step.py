@@ -96,9 +96,7 @@ class Learner:
             ]
         return [_real(outputs) for outputs in made]
 
-    def _rendered(
-        self, outputs: dict[str, Tensor], targets: Targets, progress: float
-    ) -> LossTerms:
+    def _rendered(self, outputs: dict[str, Tensor], targets: Targets, progress: float) -> LossTerms:
         """Return the terms whose mean over the team is that of the whole batch."""
         loss = self.config.loss
         collide = progress >= loss.collision_from and loss.collision > 0

@@ -75,7 +75,7 @@ def loss_terms(
     """Compare a batch's outputs with its targets.
 
     Args:
-        outputs: Of `PointsNetwork.forward_at` with `targets.cells`: the heat-map's logits
+        outputs: Of `p2o_train.network.heads.Heads.at` with `targets.cells`: the heat-map's logits
             (b, c, h, w), everything else (m, channels) at the positive cells.
         targets: The batch.
         exemplar_sdf: `ShapeDB.sdf`, (K, d, d, d); None while collisions do not count.

@@ -7,14 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from p2o_train.config import NetworkConfig
-from p2o_train.network.heads import Cells, Heads, HeadShape
+from p2o_train.network.heads import Heads, HeadShape
 from p2o_train.network.hourglass import HourglassBody
 from p2o_train.network.mobile import MobileBody
 from p2o_train.network.pyramid import PyramidBody
 from p2o_train.network.timm_body import TimmBody
 from p2o_train.network.yolox_body import YoloxBody
 from points2objects.spec import ModelSpec
-
 
 Body = PyramidBody | HourglassBody | YoloxBody
 

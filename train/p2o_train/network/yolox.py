@@ -202,7 +202,10 @@ def read_onnx_weights(network: YoloxNano, path: Path) -> None:
     try:
         graph = onnx.load(str(path)).graph
     except Exception as error:
-        raise InputError(f"{path}: expected YOLOX-Nano as ONNX; cannot be read ({error})") from error
+        raise InputError(
+            f"{path}: expected YOLOX-Nano as ONNX, but it cannot be read ({error}); pass the "
+            "published yolox_nano.onnx as --network.weights"
+        ) from error
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     theirs = [node for node in graph.node if node.op_type == "Conv"]
     own = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
