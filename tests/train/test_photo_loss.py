@@ -106,7 +106,7 @@ def test_an_edge_that_is_off_costs_unless_the_picture_cuts_it_off(edge: int) -> 
 
 
 def test_what_a_label_is_worth_scales_its_losses() -> None:
-    rectangle = placed_rectangle() + [12.0, 0, 0, 0]
+    rectangle = placed_rectangle() + np.array([12.0, 0, 0, 0])
     full = targets_of(view_of(rectangle))
     half = targets_of(view_of(rectangle, weight=np.array([0.5])))
     outputs = perfect_outputs(full)
@@ -184,7 +184,7 @@ def test_a_rectangle_far_off_pulls_no_harder_than_one_that_is_off() -> None:
 
 def test_level_rotations_are_the_runtimes() -> None:
     rng = np.random.default_rng(0)
-    ups = rng.normal(size=(20, 3)) + [0, -2, 0]
+    ups = rng.normal(size=(20, 3)) + np.array([0, -2, 0])
     ups /= np.linalg.norm(ups, axis=1, keepdims=True)
     expected = np.stack([level_from_up(up) for up in ups])
     found = level_rotations(torch.from_numpy(ups)).numpy()
