@@ -72,8 +72,8 @@ def build_network(config: NetworkConfig, spec: ModelSpec) -> PointsNetwork:
         body = HourglassBody(config)
     else:
         body = TimmBody(config, spec)
-    prior = body.prior_channels if isinstance(body, YoloxBody) else 0
-    heads = Heads(body.out_channels, head_shapes(config, spec), prior)
+    scored = isinstance(body, YoloxBody)
+    heads = Heads(body.out_channels, head_shapes(config, spec), scored)
     return PointsNetwork(body, heads)
 
 

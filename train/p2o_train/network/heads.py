@@ -78,48 +78,68 @@ class Head(nn.Module):
         return out
 
 
+class PriorHead(Head):
+    """A head whose last convolution also reads the features themselves.
+
+    It starts as what their last channels hold, the scores of a body that has some
+    (`p2o_train.network.yolox_body`), and learns how far to trust them. One convolution, and not a
+    slice and a sum, because converters then keep its layout.
+    """
+
+    def __init__(self, in_channels: int, shape: HeadShape) -> None:
+        super().__init__(in_channels, shape)
+        self.out = nn.Conv2d(shape.hidden + in_channels, shape.channels, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the whole map, (b, out_channels, h, w), of (b, in_channels, h, w)."""
+        hidden = F.relu(self.mix(self.spatial(features)), inplace=True)
+        logits: Tensor = self.out(torch.cat([hidden, features], dim=1))
+        return logits
+
+    @torch.no_grad()
+    def start_from_scores(self) -> None:
+        """Let the output be the scores, as logits."""
+        assert self.out.bias is not None
+        count = self.out.out_channels
+        self.out.weight.zero_()
+        self.out.weight[:, -count:, 0, 0] = torch.eye(count) / PRIOR_STEP
+        self.out.bias.fill_(-PRIOR_CENTER)
+
+
 class Heads(nn.Module):
     """One `Head` per output; `heatmap` yields logits, the rest raw regressions.
 
     Args:
         in_channels: Width of the shared features.
         shapes: Of each output of the spec, by name.
-        prior_channels: So many last features are scores that the heat-map starts from
-            (`p2o_train.network.yolox_body`).
+        scored: The last features are scores of the classes that the heat-map starts from.
     """
 
     def __init__(
-        self, in_channels: int, shapes: dict[str, HeadShape], prior_channels: int = 0
+        self, in_channels: int, shapes: dict[str, HeadShape], scored: bool = False
     ) -> None:
         super().__init__()
-        self.heads = nn.ModuleDict({name: Head(in_channels, s) for name, s in shapes.items()})
-        self.prior_channels = prior_channels
-        for name, head in self.heads.items():
-            assert isinstance(head, Head)
+        self.heads = nn.ModuleDict()
+        for name, shape in shapes.items():
+            kind = PriorHead if scored and name == "heatmap" else Head
+            head = kind(in_channels, shape)
             assert head.out.bias is not None
             nn.init.normal_(head.out.weight, std=0.01)
-            first = HEATMAP_BIAS if name == "heatmap" and not prior_channels else 0.0
-            nn.init.constant_(head.out.bias, first)
+            nn.init.constant_(head.out.bias, HEATMAP_BIAS if name == "heatmap" else 0.0)
+            if isinstance(head, PriorHead):
+                head.start_from_scores()
+            self.heads[name] = head
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """Return every map, (b, c, h, w), of features (b, f, h, w)."""
-        others = {name: head(features) for name, head in self.heads.items() if name != "heatmap"}
-        return {"heatmap": self.heatmap(features), **others}
-
-    def heatmap(self, features: Tensor) -> Tensor:
-        """Return the heat-map's logits, (b, c, h, w)."""
-        logits: Tensor = self.heads["heatmap"](features)
-        if not self.prior_channels:
-            return logits
-        prior = features[:, -self.prior_channels :] / PRIOR_STEP - PRIOR_CENTER
-        return logits + prior
+        return {name: head(features) for name, head in self.heads.items()}
 
     def at(self, features: Tensor, cells: Cells) -> dict[str, Tensor]:
         """Return the heat-map (b, c, h, w) and all else only at n cells, (n, c).
 
         The losses read the other heads at few cells, so training spares the rest of their maps.
         """
-        outputs = {"heatmap": self.heatmap(features)}
+        outputs = {"heatmap": self.heads["heatmap"](features)}
         gravity = self.heads["gravity"]
         assert isinstance(gravity, Head)
         if gravity.out.out_channels == GRAVITY_CHANNELS[GravityEncoding.POOLED]:

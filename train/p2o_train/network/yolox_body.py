@@ -50,9 +50,9 @@ FROZEN_PARTS = 7
 class YoloxBody(nn.Module):
     """Image -> decoder's features and the detector's scores, (b, f + c, h, w), stride 8 or 4.
 
-    The last `prior_channels` maps are the detector's own answer for each class, objectness and
-    class, the best of its three strides (`PRIOR_STEP`). The heat-map adds what it learns to them,
-    so the network starts from what the detector knows of photographs.
+    The last maps are the detector's own answer for each class, objectness and class, the best of
+    its three strides. The heat-map starts from them (`p2o_train.network.heads.PriorHead`), so the
+    network knows at once what the detector knows of photographs.
     """
 
     def __init__(self, config: NetworkConfig, spec: ModelSpec) -> None:
@@ -77,8 +77,7 @@ class YoloxBody(nn.Module):
             merges.append(Merge(coarse, tap, width))
             coarse = width
         self.merges = nn.ModuleList(merges)
-        self.prior_channels = len(spec.classes)
-        self.out_channels = coarse + self.prior_channels
+        self.out_channels = coarse + len(spec.classes)
         self._freeze(config.freeze_stages)
 
     def forward(self, x: Tensor) -> Tensor:
