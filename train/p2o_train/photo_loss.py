@@ -68,8 +68,9 @@ def photo_terms(
     boxes = decode_pose(outputs["rotation"], outputs["translation"], outputs["scale"], view, spec)
     points = exemplar_points[_best_exemplar(outputs["exemplar"], targets.class_id[owner], spec)]
     found = projected_rectangles(boxes, points, view, spec.input_size)
-    off = rectangle_loss(found, targets.rectangle[owner], targets.edge_weight[owner])
-    return PhotoTerms(key, (off * targets.weight).sum() / len(targets))
+    off = rectangle_loss(found, targets.rectangle[owner], targets.cut[owner])
+    weight = targets.weight * targets.trust[owner]
+    return PhotoTerms(key, (off * weight).sum() / len(targets))
 
 
 def projected_rectangles(boxes: BoxTensors, points: Tensor, view: CellView, size_px: int) -> Tensor:
@@ -90,22 +91,26 @@ def projected_rectangles(boxes: BoxTensors, points: Tensor, view: CellView, size
     x = seen[..., 0] / depth * K[0, 0] + K[0, 2]
     y = seen[..., 1] / depth * K[1, 1] + K[1, 2]
     edges = torch.stack([x.amin(dim=1), y.amin(dim=1), x.amax(dim=1), y.amax(dim=1)], dim=1)
-    # Clipped edges still pull: the loss does not count those that the picture cuts off.
     return edges.clamp(-size_px, 2 * size_px)
 
 
-def rectangle_loss(found: Tensor, true: Tensor, edge_weight: Tensor) -> Tensor:
+def rectangle_loss(found: Tensor, true: Tensor, cut: Tensor) -> Tensor:
     """Return how far the edges of m rectangles are off, in the true one's sides, (m,).
 
+    Where the picture cuts an object off, its own edge lies anywhere beyond: only an edge that does
+    not reach so far is off.
+
     Args:
-        found: Left, top, right, bottom, px, (m, 4).
-        true: The same.
-        edge_weight: What each edge counts, (m, 4).
+        found: Left, top, right, bottom, px, (m, 4), of the whole object.
+        true: The same, of what the picture shows.
+        cut: Which edges of it the picture cuts off, (m, 4).
     """
     sides = (true[:, 2:] - true[:, :2]).clamp(min=4.0)
     size = sides.prod(dim=1, keepdim=True).sqrt()
-    off = F.smooth_l1_loss(found / size, true / size, reduction="none", beta=0.05)
-    return (off.clamp(max=EDGE_REACH) * edge_weight).sum(dim=1)
+    outwards = (found - true) * found.new_tensor([-1.0, -1.0, 1.0, 1.0])
+    outwards = torch.where(cut, outwards.clamp(max=0.0), outwards) / size
+    off = F.smooth_l1_loss(outwards, torch.zeros_like(outwards), reduction="none", beta=0.05)
+    return off.clamp(max=EDGE_REACH).sum(dim=1)
 
 
 def level_rotations(up: Tensor) -> Tensor:

@@ -26,7 +26,8 @@ class PhotoTargets:
             there is, 1 where it is known, the label's own weight at a rectangle's middle.
         class_id: (n,).
         rectangle: Left, top, right, bottom, px, (n, 4).
-        edge_weight: What each of these counts, (n, 4); 0 for those that the picture cuts off.
+        cut: Which of these the picture cuts off, (n, 4): the object's own edge lies farther out.
+        trust: What each label counts, (n,), 0..1.
         image: Image of each cell, (m,).
         row: (m,).
         column: (m,).
@@ -39,7 +40,8 @@ class PhotoTargets:
     known: Tensor
     class_id: Tensor
     rectangle: Tensor
-    edge_weight: Tensor
+    cut: Tensor
+    trust: Tensor
     image: Tensor
     row: Tensor
     column: Tensor
@@ -67,7 +69,7 @@ def make_photo_targets(
     size, stride, n_classes = spec.map_size, spec.stride, len(spec.classes)
     heatmap = np.zeros((len(views), n_classes, size, size), np.float32)
     known = np.zeros((len(views), n_classes, size, size), np.float32)
-    class_id, rectangle, edge_weight = [], [], []
+    class_id, rectangle, cut, trust = [], [], [], []
     image, cells, steps, radii, object_id = [], [], [], [], []
     count = 0
     for i, view in enumerate(views):
@@ -94,7 +96,8 @@ def make_photo_targets(
         image.append(np.full(len(found.cells), i))
         class_id.append(view.class_id[kept])
         rectangle.append(boxes)
-        edge_weight.append(view.weight[kept][:, None] * ~view.at_border[kept])
+        cut.append(view.at_border[kept])
+        trust.append(view.weight[kept])
         count += len(kept)
     owner = np.concatenate(object_id)
     weight = cell_weights(np.concatenate(steps), np.concatenate(radii), owner)
@@ -105,7 +108,8 @@ def make_photo_targets(
         known=torch.from_numpy(known),
         class_id=torch.from_numpy(np.concatenate(class_id).astype(np.int64)),
         rectangle=torch.from_numpy(np.concatenate(rectangle).astype(np.float32)),
-        edge_weight=torch.from_numpy(np.concatenate(edge_weight).astype(np.float32)),
+        cut=torch.from_numpy(np.concatenate(cut)),
+        trust=torch.from_numpy(np.concatenate(trust).astype(np.float32)),
         image=torch.from_numpy(np.concatenate(image).astype(np.int64)),
         row=torch.from_numpy(cell[:, 0].astype(np.int64)),
         column=torch.from_numpy(cell[:, 1].astype(np.int64)),
