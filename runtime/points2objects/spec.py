@@ -57,6 +57,18 @@ class RotationEncoding(str, Enum):
     BINS = "bins"
 
 
+class GravityEncoding(str, Enum):
+    """Which cells say where up is (`points2objects.decode` holds the formula).
+
+    PEAKS: those of the objects found, by their scores. POOLED: a grid of cells all over the
+    picture, by a confidence that the gravity head gives in a fourth channel, as a logarithm.
+    """
+
+    PEAKS = "peaks"
+    POOLED = "pooled"
+
+
+GRAVITY_CHANNELS = {GravityEncoding.PEAKS: 3, GravityEncoding.POOLED: 4}
 ROTATION_CHANNELS = {RotationEncoding.MATRIX: 9, RotationEncoding.BINS: 8}
 
 
@@ -75,6 +87,7 @@ class ModelSpec:
         std: RGB divisor after that.
         pose: How the pose heads are encoded.
         rotation: How the rotation head is encoded; specs from before this field hold MATRIX.
+        gravity: Which cells say where up is; specs from before this field hold PEAKS.
         score_threshold: Peaks below it are dropped (paper: 0.01 synthetic, 0.1 real images).
         class_thresholds: The same for each class, where they differ; empty: all alike.
         sizes_m: Diagonal of the smallest and of the largest box of each class's CAD models, m; with
@@ -97,6 +110,7 @@ class ModelSpec:
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
     pose: PoseEncoding = PoseEncoding.RAY
     rotation: RotationEncoding = RotationEncoding.MATRIX
+    gravity: GravityEncoding = GravityEncoding.PEAKS
     score_threshold: float = 0.3
     max_objects: int = 16
     vote_radius: int = 0
@@ -223,7 +237,7 @@ class ModelSpec:
             "rotation": ROTATION_CHANNELS[self.rotation],
             "translation": 3,
             "scale": 3,
-            "gravity": 3,
+            "gravity": GRAVITY_CHANNELS[self.gravity],
             "exemplar": len(self.classes) * self.exemplars_per_class,
         }
 
@@ -246,6 +260,7 @@ class ModelSpec:
             values["sizes_m"] = tuple(tuple(pair) for pair in values.get("sizes_m", ()))
             values["pose"] = PoseEncoding(values["pose"])
             values["rotation"] = RotationEncoding(values.get("rotation", RotationEncoding.MATRIX))
+            values["gravity"] = GravityEncoding(values.get("gravity", GravityEncoding.PEAKS))
             return cls(**values)
         except (ValueError, TypeError, KeyError) as error:
             raise BundleError(f"model spec: not a valid spec ({error})") from error

@@ -234,9 +234,7 @@ def test_hostile_weights_are_refused(run: Path, write: Callable[[Path], None], w
         load_network(run)
 
 
-def test_a_checkpoint_of_another_network_is_refused(
-    run: Path, tiny_network: NetworkConfig
-) -> None:
+def test_a_checkpoint_of_another_network_is_refused(run: Path, tiny_network: NetworkConfig) -> None:
     state = fresh_state(tiny_network)
     values = torch.load(run / "checkpoint.pt", weights_only=True)
     values["optimizer"] = {"state": {}}

@@ -80,7 +80,7 @@ def test_direct_pose_brings_what_it_needs() -> None:
         (["--loss.points-by-distance"], "--loss.points-by-distance needs --rotation points"),
         (["--input-size", "100"], "--input-size must be a multiple of 32, got 100"),
         (["--preset", "paper", "--input-size", "64"], "must be a multiple of 128, got 64"),
-        (["--network.backbone", "vgg"], "must be mobile, hourglass or timm:NAME"),
+        (["--network.backbone", "vgg"], "must be mobile, yolox-nano, hourglass or timm:NAME"),
         (["--fresh-heads", "pose"], "--fresh-heads must be of heatmap, rotation"),
         (["--pose", "direct", "--loss.positive-radius", "1"], "needs --loss.positive-radius 0"),
         (["--optim.warmup", "0.5"], "expected 0 <= warmup <= constant-until <= 1"),

@@ -9,7 +9,14 @@ from pathlib import Path
 
 import torch
 
-from p2o_train.batches import BatchDataset, TrainingData, batches_from, steps_per_epoch
+from p2o_train.batches import (
+    Batch,
+    BatchDataset,
+    MixedDataset,
+    TrainingData,
+    batches_from,
+    steps_per_epoch,
+)
 from p2o_train.checkpoint import (
     TrainingState,
     extend,
@@ -28,11 +35,10 @@ from p2o_train.network.build import build_network
 from p2o_train.schedule import Horizon
 from p2o_train.step import Learner, make_optimizer
 from p2o_train.stopping import Stopping, stopping
-from p2o_train.targets import Targets
 from p2o_train.team import Team, joined, share_norms
 from p2o_train.validation import validate
 from points2objects.errors import InputError
-from points2objects.spec import ModelSpec, PoseEncoding, RotationEncoding
+from points2objects.spec import GravityEncoding, ModelSpec, PoseEncoding, RotationEncoding
 
 log = logging.getLogger(__name__)
 
@@ -67,10 +73,12 @@ def make_spec(config: TrainConfig, data: TrainingData) -> ModelSpec:
         exemplars_per_class=data.shapedb.exemplars_per_class,
         shapedb_digest=data.shapedb.digest,
         input_size=config.input_size,
+        stride=config.network.stride,
         mean=config.mean,
         std=config.std,
         pose=PoseEncoding(config.pose),
         rotation=RotationEncoding.BINS if bins else RotationEncoding.MATRIX,
+        gravity=GravityEncoding(config.gravity),
         # Cells beside the centre's learned the pose as well: let them vote.
         vote_radius=int(config.pose == "ray" and config.loss.positive_radius >= 1),
     )
@@ -189,8 +197,7 @@ def _loop(
             validate(config, data, spec, state, run.log)
             save_checkpoint(config.out, state)
         return
-    sdf = torch.from_numpy(data.shapedb.sdf).to(run.device, torch.float32)
-    learner = Learner(config, spec, run.team, sdf)
+    learner = Learner.of(config, spec, data.shapedb, run.team, run.device)
     epoch_start = (state.step, state.elapsed_s)
     batches = _batches(config, BatchDataset(data, spec, config, run.team), state)
     saved_at = clock = time.monotonic()
@@ -237,10 +244,10 @@ def _kept(config: TrainConfig, state: TrainingState, run: Run, watch: Stopping) 
 
 def _batches(
     config: TrainConfig, dataset: BatchDataset, state: TrainingState
-) -> Iterator[Targets] | Iterator[FrozenBatch]:
+) -> Iterator[Batch] | Iterator[FrozenBatch]:
     """Yield the batches from the state's step on, without end."""
     if config.frozen is None:
-        return batches_from(dataset, state.step, config.workers)
+        return batches_from(MixedDataset(dataset), state.step, config.workers)
     return frozen_batches(load_or_freeze(config, dataset, state.network), config.seed, state.step)
 
 

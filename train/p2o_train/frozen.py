@@ -51,7 +51,7 @@ class FrozenBatch:
         return FrozenBatch(self.targets.to(device), self.patches.to(device, non_blocking=True))
 
     def outputs(self, heads: Heads) -> dict[str, Tensor]:
-        """Return what `loss_terms` reads, like `PointsNetwork.forward_at`, but no heat-map."""
+        """Return what `loss_terms` reads, like `Heads.at`, but no heat-map."""
         patches = self.patches.float()
         return {
             "heatmap": patches.new_zeros(self.targets.heatmap.shape),
