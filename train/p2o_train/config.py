@@ -311,6 +311,11 @@ class TrainConfig:
             raise InputError(f"--minutes must be positive, got {self.minutes}")
         if self.steps is not None and self.minutes is not None:
             raise InputError("--steps and --minutes exclude each other; give one")
+        if self.photos is not None and self.gravity != "pooled":
+            raise InputError(
+                "--photos needs --gravity pooled: rectangles are compared under the gravity that the "
+                "network sees, and a photograph has no other"
+            )
         if self.pose == "direct" and self.loss.positive_radius > 0:
             raise InputError("--pose direct needs --loss.positive-radius 0")
         if self.loss.points_by_distance and self.rotation != "points":
