@@ -10,10 +10,12 @@ def main() -> int:
     """Run the command."""
     config = parse(DemoConfig, __doc__ or "")
 
-    def body() -> None:
+    def body() -> int:
         from p2o_demo.loop import run
 
-        print(run(config))
+        summary = run(config)
+        print(summary)
+        return summary.exit_code
 
     return run_command(body, config.verbose)
 

@@ -98,12 +98,17 @@ class Contender:
         """Load it for so many threads."""
         from p2o_convert.stages import onnx_predictor, tflite_predictor
         from p2o_train.predictors import torch_predictor
+        from points2objects.bundle import MOST_MODEL_BYTES
+        from points2objects.files import read_file
+        from points2objects.trial import try_model
 
         if not isinstance(self.model, Path):
             return torch_predictor(self.model, spec)
         if self.model.suffix == ".onnx":
             return onnx_predictor(self.model, spec, threads)
-        return tflite_predictor(self.model.read_bytes(), spec, threads)
+        tflite = read_file(self.model, MOST_MODEL_BYTES)
+        try_model(tflite, spec)
+        return tflite_predictor(tflite, spec, threads)
 
 
 @dataclass(frozen=True)

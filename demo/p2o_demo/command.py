@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable
 from typing import TypeVar
 
+from p2o_demo.stopping import Stopped, raising
 from points2objects.errors import Points2ObjectsError
 
 Config = TypeVar("Config")
@@ -36,27 +37,36 @@ def parse(config_type: type[Config], description: str, args: list[str] | None = 
         raise SystemExit(stop.code) from None
 
 
-def run_command(main: Callable[[], None], verbose: bool = False) -> int:
+def run_command(main: Callable[[], int], verbose: bool = False) -> int:
     """Run the command's body and return its exit code.
 
-    0 done; 2 misused or bad input; 130 interrupted; 1 anything else. A failure prints one line
-    that starts with `error:`, and with `verbose` the traceback above it.
+    What the body returns: 0 done, 130 or 143 stopped early with a result. 2 misused or bad input;
+    130 (Ctrl-C), 143 (SIGTERM) stopped without a result; 1 anything else. A failure prints one
+    line that starts with `error:`, and with `verbose` the traceback above it.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # File names may hold bytes that are no text in any encoding.
+            stream.reconfigure(errors="backslashreplace")
+    # Pillow tells each tag that it reads.
+    logging.getLogger("PIL").setLevel(logging.INFO)
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO,
         format="%(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
     try:
-        main()
+        with raising():
+            return main()
     except Points2ObjectsError as error:
         return _failed(str(error), 2, verbose)
+    except Stopped as stopped:
+        return _failed(f"stopped by {stopped}", stopped.code, verbose)
     except KeyboardInterrupt:
         return _failed("interrupted", 130, verbose)
     except Exception as error:
         hint = "" if verbose else " (--verbose shows where)"
         return _failed(f"{type(error).__name__}: {error}{hint}", 1, verbose)
-    return 0
 
 
 def _failed(message: str, code: int, verbose: bool) -> int:

@@ -27,3 +27,12 @@ def quiet_stderr(prefix: str = "") -> Iterator[None]:
                 if not line.startswith(prefix.encode()):
                     os.write(terminal, line)
             os.close(terminal)
+
+
+def silence_opencv() -> None:
+    """Keep OpenCV and FFmpeg from printing their own lines beside our one."""
+    import cv2
+
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    # FFmpeg's own switch, read by OpenCV when it opens the first video; -8 is AV_LOG_QUIET.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

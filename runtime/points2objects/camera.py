@@ -4,6 +4,7 @@ Camera axes are OpenCV's: x right, y down, z forward. Pixel (0, 0) is the image'
 so the centre of the first pixel is (0.5, 0.5).
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +19,9 @@ from points2objects.geometry import (
 )
 
 OPENCV_FROM_OPENGL: FloatArray = np.diag([1.0, -1.0, -1.0, 1.0])
+
+LEAST_FOV_DEG, MOST_FOV_DEG = 1.0, 179.0
+"""Field of view across the longer side: beyond, K is in another unit, and resampling never ends."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,13 +52,37 @@ class Camera:
             raise InputError(f"camera: K must be [fx 0 cx; 0 fy cy; 0 0 1], got {self.K.tolist()}")
         if self.width < 1 or self.height < 1:
             raise InputError(f"camera: image size must be positive, got {self.width}x{self.height}")
+        self._check_view()
         if self.world_from_camera is not None:
             self._check_pose(np.array(self.world_from_camera, dtype=float))
 
+    def _check_view(self) -> None:
+        """Check that K can belong to a picture of this size, of which only a crop is off-centre."""
+        (fx, _, cx), (_, fy, cy), _ = self.K.tolist()
+        if not (0 <= cx <= self.width and 0 <= cy <= self.height):
+            raise InputError(
+                f"camera: the principal point ({cx:g}, {cy:g}) lies outside of the picture, "
+                f"{self.width}x{self.height}; scale K as the picture was scaled"
+            )
+        half = max(self.width, self.height) / 2
+        for f in (fx, fy):
+            fov_deg = 2 * math.degrees(math.atan2(half, f))
+            if not LEAST_FOV_DEG < fov_deg < MOST_FOV_DEG:
+                raise InputError(
+                    f"camera: a focal length of {f:g} px gives a picture of {self.width}x"
+                    f"{self.height} a field of view of {fov_deg:.3g} degrees; expected 1..179"
+                )
+
     def _check_pose(self, pose: FloatArray) -> None:
         check_shape("world_from_camera", pose, "4 4")
-        rigid_part = is_rotation(pose[:3, :3], tolerance=1e-3) and np.isfinite(pose).all()
-        if not rigid_part or not np.array_equal(pose[3], [0, 0, 0, 1]):
+        if not (np.isfinite(pose).all() and np.isfinite(self.support_height)):
+            raise InputError(
+                "camera: world_from_camera and support_height must be finite; frames in which "
+                "tracking was lost have no pose: leave them out, or pass them without one"
+            )
+        if not is_rotation(pose[:3, :3], tolerance=1e-3) or not np.array_equal(
+            pose[3], [0, 0, 0, 1]
+        ):
             raise InputError(
                 "camera: world_from_camera must be rigid (rotation, translation); a matrix stored "
                 "row by row, with the translation in its last row, must be transposed"
@@ -72,7 +100,7 @@ class Camera:
     @classmethod
     def from_fov(cls, fov_deg: float, width: int, height: int) -> "Camera":
         """Make a camera without a pose from the field of view across the longer image side."""
-        if not 1 < fov_deg < 179:
+        if not LEAST_FOV_DEG < fov_deg < MOST_FOV_DEG:
             raise InputError(f"camera: field of view must be in 1..179 degrees, got {fov_deg}")
         f = max(width, height) / 2 / np.tan(np.radians(fov_deg) / 2)
         K = np.array([[f, 0, width / 2], [0, f, height / 2], [0, 0, 1.0]])

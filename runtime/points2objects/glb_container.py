@@ -29,7 +29,8 @@ def split_chunks(data: bytes) -> tuple[bytes, bytes | None]:
         size, kind = struct.unpack_from("<II", data, start)
         if start + 8 + size > length:
             raise InputError(f"is truncated: a chunk ends at byte {start + 8 + size} of {length}")
-        chunks.setdefault(kind, data[start + 8 : start + 8 + size])
+        if kind in (_JSON, _BIN):
+            chunks.setdefault(kind, data[start + 8 : start + 8 + size])
         start += 8 + (size + 3) // 4 * 4
     return chunks.get(_JSON, b""), chunks.get(_BIN)
 

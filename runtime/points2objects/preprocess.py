@@ -113,7 +113,11 @@ def resample(
     height, width = image.shape[:2]
     (a, b, c), (d, e, f) = frame_from_view[:2].tolist()
     # The rows of the map hold how many frame pixels one view pixel spans, whatever the turn.
-    block_x, block_y = (max(1, round(float(np.hypot(*row)))) for row in ((a, b), (d, e)))
+    # A block larger than the frame would be padded with copies of its rim, without end.
+    block_x, block_y = (
+        min(max(1, round(float(np.hypot(*row)))), size)
+        for row, size in (((a, b), width), ((d, e), height))
+    )
     corners = map_pixels(frame_from_view, np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]]) * size_px)
     left, right = _seen_blocks(corners[:, 0], width, block_x)
     top, bottom = _seen_blocks(corners[:, 1], height, block_y)

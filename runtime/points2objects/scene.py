@@ -11,15 +11,35 @@ import numpy as np
 import numpy.typing as npt
 
 from points2objects.camera import Camera
+from points2objects.credits import PROVENANCE, copyright_line
 from points2objects.errors import InputError, check_shape
 from points2objects.files import write_file
 from points2objects.geometry import Box9DoF, FloatArray, IntArray, quaternion, transform_points
-from points2objects.glb import Instance, Mesh, encode_glb
+from points2objects.glb import Mesh
+from points2objects.glb_writer import Instance, encode_glb
 from points2objects.usdz import encode_usdz
 
 SCENE_SCHEMA = 1
 UNTRACKED = -1
 """Track id of an object that no tracker has seen."""
+
+
+def check_timestamp(timestamp_ns: object) -> int:
+    """Return a time stamp as a Python integer, whichever kind of integer it is.
+
+    Raises:
+        InputError: It is no integer, negative, or longer than 63 bits.
+    """
+    whole = isinstance(timestamp_ns, int | np.integer) and not isinstance(timestamp_ns, bool)
+    if not whole:
+        raise InputError(
+            f"timestamp_ns: expected whole nanoseconds, got {str(timestamp_ns)[:40]!r} "
+            f"({type(timestamp_ns).__name__}); for seconds pass round(seconds * 1e9)"
+        )
+    value = int(timestamp_ns)  # type: ignore[call-overload]
+    if not 0 <= value < 2**63:
+        raise InputError(f"timestamp_ns: expected 0 or more, below 2**63, got {str(value)[:40]}")
+    return value
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +98,7 @@ class Scene:
     metric: bool = True
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "timestamp_ns", check_timestamp(self.timestamp_ns))
         check_shape("track_id", self.track_id, "n", {"n": len(self.detections)})
         if len(self.labels) != len(self.detections):
             raise InputError(
@@ -195,12 +216,8 @@ class Scene:
         }
 
     def _credits(self) -> str:
-        """Return who made the meshes, each once."""
-        used = [self._exemplar(index) for index in range(len(self))]
-        owners = dict.fromkeys(
-            str(mesh.extras.get("attribution") or mesh.extras.get("source", "")) for mesh in used
-        )
-        return "; ".join(owner for owner in owners if owner)
+        """Return who made the meshes and under which terms, each once."""
+        return copyright_line(self._exemplar(index).extras for index in range(len(self)))
 
     def _exemplar(self, index: int) -> Mesh:
         exemplar_id = int(self.detections.exemplar_id[index])
@@ -232,12 +249,11 @@ class Scene:
 
     def _object_extras(self, index: int) -> dict[str, Any]:
         exemplar = self._exemplar(index)
-        provenance = ("model", "source", "licence", "attribution")
         return {
             "class": self.labels[index],
             "score": float(self.detections.score[index]),
             "track_id": int(self.track_id[index]),
             "exemplar_id": int(self.detections.exemplar_id[index]),
             "exemplar": exemplar.name,
-            **{key: exemplar.extras[key] for key in provenance if key in exemplar.extras},
+            **{key: exemplar.extras[key] for key in PROVENANCE if key in exemplar.extras},
         }

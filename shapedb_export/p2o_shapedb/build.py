@@ -5,14 +5,12 @@ import json
 import logging
 import os
 import shutil
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,13 +19,16 @@ from p2o_shapedb.cache import Cache, Refusal, cache_key
 from p2o_shapedb.cad.overrides import read_overrides
 from p2o_shapedb.command import atomic_path, refuse_existing
 from p2o_shapedb.config import BuildConfig
-from p2o_shapedb.database import ShapeDB, mesh_path
+from p2o_shapedb.database import SOURCES, ShapeDB, mesh_path
+from p2o_shapedb.obstacles import refuse_too_few
 from p2o_shapedb.process import Job, process_model
+from p2o_shapedb.progress import Progress
 from p2o_shapedb.reports.oracle_report import measure_oracle
 from p2o_shapedb.reports.report import BuildReport, ClassReport, WorkReport, report_classes
 from p2o_shapedb.sources import find_jobs
 from p2o_shapedb.workers import Limits, run_in_workers
 from points2objects.errors import InputError
+from points2objects.files import sha256
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +45,13 @@ def build(config: BuildConfig) -> BuildReport:
     refuse_existing(config.out, config.overwrite)
     clock = _Clock()
     found = find_jobs(config, read_overrides(*config.overrides))
+    refuse_too_few(config, found.jobs)
     cache = Cache(config.cache_folder)
     cache.root.mkdir(parents=True, exist_ok=True)
     with clock.stage("models"):
         processed = _process(found.jobs, cache, config)
-    with clock.stage("clusters"):
+    refuse_too_few(config, [item.job for item in processed.made], processed.lost)
+    with clock.stage("clusters"), Progress("clusters"):
         assembled = assemble(config, processed.made, cache)
     with clock.stage("oracle"):
         oracle = measure_oracle(assembled.database, processed.made, cache, config)
@@ -65,8 +68,11 @@ def build(config: BuildConfig) -> BuildReport:
 
 @dataclass(frozen=True)
 class _Processed:
+    """Models, why others could not be used, the same by class, and how many are new."""
+
     made: tuple[Made, ...]
     refused: tuple[str, ...]
+    lost: dict[str, list[str]]
     fresh: int
 
 
@@ -96,7 +102,11 @@ def _process(jobs: tuple[Job, ...], cache: Cache, config: BuildConfig) -> _Proce
         if i not in refused
     )
     reasons = tuple(refused[i] for i in sorted(refused))
-    return _Processed(made, reasons, sum(i not in refused for i in missing))
+    lost = {
+        name: [refused[i] for i in sorted(refused) if jobs[i].class_name == name]
+        for name in config.classes
+    }
+    return _Processed(made, reasons, lost, sum(i not in refused for i in missing))
 
 
 def _key(job: Job) -> str:
@@ -116,17 +126,14 @@ _Task = tuple[Job, Cache, str]
 
 def _make(tasks: list[_Task], places: list[int], config: BuildConfig) -> dict[int, str]:
     """Process models; return why some could not be, by place."""
-    from tqdm import tqdm
-
     refused: dict[int, str] = {}
     limits = Limits(config.workers, config.time_limit_s, config.worker_memory_gb)
-    options: dict[str, Any] = {"total": len(tasks), "unit": "model", "desc": "models"}
     with (
         contextlib.closing(run_in_workers(process_task, tasks, limits)) as outcomes,
-        tqdm(disable=not sys.stderr.isatty(), **options) as bar,
+        Progress("models", "model", len(tasks)) as shown,
     ):
         for outcome in outcomes:
-            bar.update()
+            shown.update()
             job, cache, key = tasks[outcome.index]
             reason = outcome.value
             if outcome.failure:
@@ -184,6 +191,8 @@ def _write(
         target = mesh_path(folder, item.job.id)
         target.parent.mkdir(parents=True, exist_ok=True)
         _link(cache.mesh_file(item.key), target)
+    sources = {m.job.id: sha256(m.job.file.path.read_bytes()) for m in made if m.job.file}
+    (folder / SOURCES).write_text(json.dumps(sources, indent=1) + "\n", "utf-8")
     told = {
         "config": json.loads(json.dumps(asdict(config), default=str)),
         "refused": report.refused,

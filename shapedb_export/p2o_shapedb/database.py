@@ -19,6 +19,8 @@ CLASSES = ("bottle", "bowl", "chair", "mug", "sofa", "table")
 SCHEMA_VERSION = 1
 SDF_SIZE = 32
 SURFACE_POINTS = 512
+SOURCES = "sources.json"
+"""File of a database's folder with the digests of the CAD files."""
 
 _ARRAYS = ("sdf", "points", "exemplar_id", "exemplar_model", "soft_labels", "soft_radius")
 
@@ -166,6 +168,22 @@ class ShapeDB:
             common_symmetry([m.symmetry for m in self.models if m.class_name == name])
             for name in self.classes
         )
+
+    @cached_property
+    def source_digests(self) -> dict[str, str]:
+        """SHA-256 of the CAD file behind each model that has one, by id.
+
+        Empty for a database that was never saved, or saved before these were kept.
+        """
+        path = self.folder / SOURCES if self.folder else None
+        if path is None or not path.is_file():
+            return {}
+        try:
+            return {
+                str(key): str(value) for key, value in json.loads(path.read_text("utf-8")).items()
+            }
+        except (OSError, ValueError, AttributeError) as error:
+            raise InputError(f"{path}: broken ({error}); build the database again") from error
 
     def class_id(self, model_index: int) -> int:
         """Return the class id of a model."""

@@ -63,8 +63,8 @@ def find_jobs(config: BuildConfig, overrides: Overrides) -> Found:
         else:
             model_id = _unique(f"{class_name}/{listed.name}", taken)
             jobs.append(_job(config, model_id, class_name, listed, override))
-    for class_name in config.classes if config.procedural else ():
-        for index in range(config.procedural):
+    for class_name in config.classes:
+        for index in range(config.procedural_of(class_name)):
             name = procedural.model_name(class_name, index)
             model_id = _unique(f"{class_name}/{name}", taken)
             jobs.append(Job(model_id, class_name, None, index, config.seed, 0.0, config.max_extent))

@@ -116,7 +116,8 @@ def test_the_bundle_is_whole_and_says_how_good_it_is(chain: Chain) -> None:
     ]
     assert all(set(step["heads"]) == set(bundle.spec.outputs) for step in report["steps"])
     assert report["shipped"] == report["ranked"] == "int8"
-    assert report["delegates"]["int8"]["fallbacks"] == []
+    assert [f["kind"] for f in report["delegates"]["int8"]["fallbacks"]] == ["QUANTIZE"]
+    assert set(report["ends"]) == {"float32", "int8"}
     assert report["scores"]["int8"]["agreement"]["peaks"] >= 0
 
 

@@ -128,7 +128,7 @@ def test_the_network_ends_in_its_heat_map_and_its_features(
         assert read_spec(tflite) == spec
         weights = read_metadata(tflite, HEADS_METADATA)
         assert weights == read_metadata(formats["float32"], HEADS_METADATA)
-    assert not float_tensors(formats["int8"])
+    assert not float_tensors(formats["int8-int8-io"])
 
 
 def test_every_format_reads_its_heads(
@@ -149,7 +149,7 @@ def test_every_format_reads_its_heads(
         features = stage.predict(images[0])["scale"]
         assert isinstance(features, HeadMap)
         integer = np.issubdtype(features.features.values.dtype, np.integer)
-        assert integer is (name == "int8"), name
+        assert integer is (name == "int8-int8-io"), name
 
 
 def test_int8_heads_lose_less_at_the_peaks_than_in_the_network(
@@ -171,8 +171,9 @@ def test_int8_heads_lose_less_at_the_peaks_than_in_the_network(
         assert lost["sparse"][head] < lost["dense"][head], head
 
 
+@pytest.mark.parametrize(("name", "kind"), [("int8", "float32"), ("int8-int8-io", "int8")])
 def test_the_heat_map_may_stay_float_beside_them(
-    dense: "FloatModel", spec: ModelSpec, images: ByteArray
+    dense: "FloatModel", spec: ModelSpec, images: ByteArray, name: str, kind: str
 ) -> None:
     from p2o_convert.models import make_formats
     from p2o_convert.stages import tflite_predictor
@@ -180,17 +181,17 @@ def test_the_heat_map_may_stay_float_beside_them(
     options = QuantiseConfig(
         rounding="nearest", equalise=False, heads="sparse", float_heads=("heatmap",)
     )
-    tflite = make_formats(("int8",), dense.tflite, images, spec, options)["int8"]
+    tflite = make_formats((name,), dense.tflite, images, spec, options)[name]
     maps = tflite_predictor(tflite, spec, 1)(images[0])
     heatmap, scale = maps["heatmap"], maps["scale"]
     assert isinstance(heatmap, OutputMap)
     assert isinstance(scale, HeadMap)
     assert heatmap.values.dtype == np.float32
-    assert scale.features.values.dtype == np.int8
+    assert scale.features.values.dtype == np.dtype(kind)
     whole = tflite_predictor(dense.tflite, spec, 1)(images[0])
-    for name in ("heatmap", "scale"):
-        want = whole[name].real()
-        assert np.linalg.norm(maps[name].real() - want) < 0.15 * np.linalg.norm(want), name
+    for head in ("heatmap", "scale"):
+        want = whole[head].real()
+        assert np.linalg.norm(maps[head].real() - want) < 0.15 * np.linalg.norm(want), head
     assert len(decode(maps, spec, 0.0)) == spec.max_objects
 
 

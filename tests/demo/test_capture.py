@@ -1,4 +1,5 @@
 import json
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -71,7 +72,7 @@ def test_video_yields_every_frame_in_rgb_with_its_time(tmp_path: Path) -> None:
         np.testing.assert_allclose(frame.image.mean(axis=(0, 1)), [40 * index, 0, 0], atol=6)
 
 
-@pytest.mark.parametrize("name", ["clip.mp4", "clip.mov", "notes"])
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mov", "notes", "notes.txt"])
 def test_unknown_file_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"\x00\x00\x00\x18ftypmp42 and nothing else")
     with pytest.raises(InputError, match="neither a picture nor a video that OpenCV can decode"):
@@ -98,3 +99,93 @@ def test_a_picture_that_cannot_be_read_does_not_end_the_folder(
     (tmp_path / "b.png").unlink()
     with pytest.raises(InputError, match="none of its 2 pictures can be read"):
         open_source(str(tmp_path), OPTIONS)
+
+
+@pytest.mark.parametrize("name", ["photo", "photo.mp4", "photo.JFIF"])
+def test_a_picture_is_one_whatever_it_is_called(tmp_path: Path, name: str) -> None:
+    ok, data = cv2.imencode(".jpg", np.zeros((30, 40, 3), np.uint8))
+    assert ok
+    (tmp_path / name).write_bytes(data.tobytes())
+    capture = open_source(str(tmp_path / name), OPTIONS)
+    assert (capture.count, capture.fps) == (1, None)
+
+
+def test_archive_is_never_played(tmp_path: Path) -> None:
+    # FFmpeg finds the pictures inside a ZIP and plays them.
+    picture = cv2.imencode(".jpg", np.zeros((30, 40, 3), np.uint8))[1].tobytes()
+    with zipfile.ZipFile(tmp_path / "capture.r3d", "w") as archive:
+        archive.writestr("0.jpg", picture)
+        archive.writestr("1.jpg", picture)
+    with pytest.raises(InputError, match="is a ZIP archive; unpack it and pass the folder"):
+        open_source(str(tmp_path / "capture.r3d"), OPTIONS)
+    (tmp_path / "notes.bin").write_bytes(b"some bytes" + 3 * picture)
+    with pytest.raises(InputError, match="neither a picture nor a video"):
+        open_source(str(tmp_path / "notes.bin"), OPTIONS)
+
+
+def test_folder_of_foreign_poses_is_named_with_the_pictures_it_runs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "transforms.json").touch()
+    cv2.imwrite(str(tmp_path / "images" / "a.png"), np.zeros((30, 40, 3), np.uint8))
+    words = "sub-folders: images; .*transforms.json looks like poses of nerfstudio"
+    with pytest.raises(InputError, match=words):
+        open_source(str(tmp_path), OPTIONS)
+    capture = open_source(str(tmp_path / "images"), OPTIONS)
+    assert not capture.posed
+    (record,) = caplog.records
+    assert "transforms.json looks like poses of nerfstudio" in record.getMessage()
+
+
+def test_film_beside_foreign_poses_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_video(tmp_path / "rgb.avi", 2)
+    (tmp_path / "odometry.csv").touch()
+    open_source(str(tmp_path / "rgb.avi"), OPTIONS)
+    (record,) = caplog.records
+    assert "looks like poses of Stray Scanner, which are not read" in record.getMessage()
+
+
+def test_home_and_file_addresses_lead_to_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    cv2.imwrite(str(tmp_path / "a b.png"), np.zeros((30, 40, 3), np.uint8))
+    for source in ("~/a b.png", (tmp_path / "a b.png").as_uri()):
+        assert open_source(source, OPTIONS).count == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("", "--source is empty"),
+        ("n" * 300, "File name too long|no such file"),
+        ("99999999999999999999", "webcam 999999999: none there"),
+        ("rtsp:/user:secret@127.0.0.1:9/x", "^rtsp://127.0.0.1:9/x: no video came"),
+    ],
+)
+def test_sources_that_name_nothing_are_refused(source: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        open_source(source, OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("end_ns", "fps"), [(50_000_000, 20.0), (2, 30.0), (0, 30.0), (10**12, 30.0)]
+)
+def test_overlays_of_a_recording_have_a_rate_that_can_be_shown(
+    tmp_path: Path, end_ns: int, fps: float
+) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((48, 64, 3), np.uint8))
+    frame = {
+        "file": "a.png",
+        "K": [[50, 0, 32], [0, 50, 24], [0, 0, 1]],
+        "world_from_camera": [[1, 0, 0, 0], [0, -1, 0, 1.5], [0, 0, -1, 0], [0, 0, 0, 1]],
+        "support_height": 0,
+    }
+    frames = [{**frame, "timestamp_ns": time} for time in (0, end_ns)]
+    session = {"points2objects_session": 1, "frames": frames}
+    (tmp_path / "session.json").write_text(json.dumps(session), encoding="utf-8")
+    assert open_source(str(tmp_path), OPTIONS).fps == pytest.approx(fps)

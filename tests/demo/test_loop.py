@@ -1,6 +1,9 @@
 """The demo's loop with the package's own bundle on the frames that the repository carries."""
 
 import json
+import os
+import shutil
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -50,15 +53,15 @@ def pictures(live: bool) -> Capture:
 
 def write_recording(folder: Path) -> Path:
     """Write a session of one picture seen by a camera that stands still at 1.5 m."""
-    picture = FRAMES / "sofa-and-table.jpg"
+    folder.mkdir()
+    shutil.copy(FRAMES / "sofa-and-table.jpg", folder)
     frame = {
-        "file": str(picture),
+        "file": "sofa-and-table.jpg",
         "K": [[700, 0, 320], [0, 700, 480], [0, 0, 1]],
         "world_from_camera": [[1, 0, 0, 0], [0, -1, 0, 1.5], [0, 0, -1, 0], [0, 0, 0, 1]],
         "support_height": 0.0,
     }
     frames = [{**frame, "timestamp_ns": index * 50_000_000} for index in range(3)]
-    folder.mkdir()
     session = {"points2objects_session": 1, "frames": frames}
     (folder / "session.json").write_text(json.dumps(session), encoding="utf-8")
     return folder
@@ -132,10 +135,88 @@ def test_interrupt_while_a_live_frame_is_read_keeps_the_frames_before(tmp_path: 
     assert reconstruct(capture, Reconstructor.load(), config, tmp_path, False).n_frames == 1
 
 
-@pytest.mark.parametrize(("live", "frame"), [(True, 1), (False, 3)])
-def test_interrupt_before_anything_is_made_or_of_files_stops_the_run(
-    tmp_path: Path, live: bool, frame: int
-) -> None:
+@pytest.mark.parametrize("live", [True, False])
+def test_interrupt_before_anything_is_made_stops_the_run(tmp_path: Path, live: bool) -> None:
     config = DemoConfig("0", window=False)
     with pytest.raises(KeyboardInterrupt):
-        reconstruct(pictures(live), interrupted_at(frame), config, tmp_path, False)
+        reconstruct(pictures(live), interrupted_at(1), config, tmp_path, False)
+
+
+@pytest.mark.parametrize(
+    ("number", "live", "code"),
+    [
+        (signal.SIGINT, False, 130),
+        (signal.SIGTERM, False, 143),
+        (signal.SIGINT, True, 0),
+        (signal.SIGTERM, True, 143),
+    ],
+)
+def test_signal_ends_the_run_after_the_frame_in_hand_and_keeps_what_is_done(
+    tmp_path: Path, number: int, live: bool, code: int
+) -> None:
+    def asked_to_end(frames: Iterator[Frame]) -> Iterator[Frame]:
+        yield next(frames)
+        signal.raise_signal(number)
+        yield next(frames)
+        pytest.fail("no further frame is read")
+
+    before = signal.getsignal(number)
+    capture = pictures(live)
+    capture = replace(capture, frames=asked_to_end(capture.frames))
+    config = DemoConfig("0", window=False)
+    summary = reconstruct(capture, Reconstructor.load(), config, tmp_path, False)
+    assert summary.exit_code == code
+    assert str(summary).startswith("stopped early; wrote" if code else "wrote")
+    assert summary.n_frames == len(read_scenes(tmp_path)) == 2
+    decode_glb((tmp_path / "scene.glb").read_bytes(), "scene.glb")
+    assert signal.getsignal(number) == before
+
+
+def test_interrupt_of_files_keeps_the_frames_before(tmp_path: Path) -> None:
+    config = DemoConfig("0", window=False)
+    summary = reconstruct(pictures(live=False), interrupted_at(3), config, tmp_path, False)
+    assert (summary.n_frames, summary.exit_code) == (2, 130)
+
+
+def test_unreadable_frame_of_a_recording_costs_that_frame_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recording = write_recording(tmp_path / "recording")
+    session = json.loads((recording / "session.json").read_text("utf-8"))
+    whole = (recording / "sofa-and-table.jpg").read_bytes()
+    (recording / "half.jpg").write_bytes(whole[: len(whole) // 2])
+    first, second, third = session["frames"]
+    lost = [[float("nan")] * 4] * 4
+    session["frames"] = [
+        first,
+        {**second, "file": "half.jpg"},
+        {**second, "file": "gone.jpg"},
+        {**second, "world_from_camera": lost},
+        third,
+    ]
+    (recording / "session.json").write_text(json.dumps(session), "utf-8")
+    summary = run(DemoConfig(str(recording), out=tmp_path / "out", window=False))
+    assert (summary.n_frames, summary.n_left_out, summary.exit_code) == (2, 3, 0)
+    assert "(2 frames, 3 left out, " in str(summary)
+    assert [scene["timestamp_ns"] for scene in read_scenes(tmp_path / "out")] == [0, 100_000_000]
+    said = "\n".join(record.getMessage() for record in caplog.records)
+    for words in ("half.jpg: not a readable", "gone.jpg: no such file", "tracking was lost"):
+        assert words in said
+
+
+def test_source_and_result_may_have_names_that_are_no_utf8(tmp_path: Path) -> None:
+    raw = Path(os.fsdecode(os.fsencode(tmp_path) + b"/b\xfccher"))
+    raw.mkdir()
+    picture = Path(os.fsdecode(os.fsencode(raw) + b"/caf\xe9.jpg"))
+    shutil.copy(FRAMES / "coffee-mug.jpg", picture)
+    out = Path(os.fsdecode(os.fsencode(raw) + b"/\xfcber"))
+    summary = run(DemoConfig(str(raw), out=out, window=False))
+    (scene,) = read_scenes(out)
+    assert scene["frame"] == "café"
+    assert sorted(path.name for path in out.iterdir()) == ["café.jpg", "scene.glb", "scenes.jsonl"]
+    str(summary).encode("utf-8")
+    recording = write_recording(raw / "recording")
+    run(DemoConfig(str(recording), out=out, overwrite=True, window=False))
+    assert sorted(path.name for path in out.iterdir()) == [
+        "overlay.mp4", "scene.glb", "scenes.jsonl",
+    ]  # fmt: skip

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from p2o_demo.output import OverlayWriter, output_folder
+from p2o_demo.output import OverlayWriter, fitted, output_folder
 from points2objects.errors import InputError
 
 
@@ -51,7 +51,7 @@ def test_folder_of_something_else_is_never_replaced(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["file/x", "file/x/y", "n" * 300])
 def test_output_that_cannot_be_written_is_refused_in_one_line(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
-    words = "cannot write .*; choose another --out"
+    words = "cannot write .*; choose (another --out|a shorter name)"
     with pytest.raises(InputError, match=words), output_folder(tmp_path / name, False):
         pytest.fail("the body must not run")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
@@ -69,10 +69,34 @@ def test_linked_output_is_replaced_where_it_lies(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "disk").iterdir()] == ["run"]
 
 
-def test_picture_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
-    writer = OverlayWriter(tmp_path / "gone", None)
-    with pytest.raises(InputError, match=r"cannot write .*a\.jpg"):
-        writer.write("a", np.zeros((4, 4, 3), np.uint8))
+def test_picture_that_cannot_be_written_ends_the_run_in_one_line(tmp_path: Path) -> None:
+    words = r"cannot write .*out: No such file or directory; choose another --out"
+    with pytest.raises(InputError, match=words), output_folder(tmp_path / "out", False) as folder:
+        OverlayWriter(folder / "gone", None).write("a", np.zeros((4, 4, 3), np.uint8))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_picture_too_large_for_a_jpeg_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="frame a: 70000x1 is too large for a JPEG"):
+        OverlayWriter(tmp_path, None).write("a", np.zeros((1, 70000, 3), np.uint8))
+
+
+def test_incomplete_video_is_noticed(tmp_path: Path) -> None:
+    writer = OverlayWriter(tmp_path, 10.0)
+    for index in range(4):
+        writer.write(str(index), np.zeros((48, 64, 3), np.uint8))
+    (tmp_path / "overlay.mp4").unlink()
+    with pytest.raises(InputError, match=r"cannot write overlay\.mp4 whole; make room"):
+        writer.close()
+
+
+@pytest.mark.parametrize("fps", [0.1, 3.33, 23.976, 29.97, 59.94, 240.0])
+def test_video_of_any_rate_is_whole(tmp_path: Path, fps: float) -> None:
+    writer = OverlayWriter(tmp_path, fps)
+    for index in range(5):
+        writer.write(str(index), np.zeros((48, 64, 3), np.uint8))
+    assert writer.close() == "overlay.mp4"
+    assert writer.close() == "overlay.mp4"
 
 
 def test_sequence_becomes_a_video_in_the_right_colours(tmp_path: Path) -> None:
@@ -87,12 +111,22 @@ def test_sequence_becomes_a_video_in_the_right_colours(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.asarray(frame).mean(axis=(0, 1)), [20, 20, 200], atol=12)
 
 
-def test_frame_of_another_size_in_a_sequence_is_refused(tmp_path: Path) -> None:
+def test_frame_of_another_size_is_fitted_into_the_video(tmp_path: Path) -> None:
     writer = OverlayWriter(tmp_path, 10.0)
     writer.write("0", np.zeros((48, 64, 3), np.uint8))
-    with pytest.raises(InputError, match="frame 1: is 32x48, the first one was 64x48"):
-        writer.write("1", np.zeros((48, 32, 3), np.uint8))
+    writer.write("1", np.full((96, 64, 3), 250, np.uint8))
     writer.close()
+    video = cv2.VideoCapture(str(tmp_path / "overlay.mp4"))
+    video.read()
+    _, second = video.read()
+    video.release()
+    bright = np.asarray(second).mean(axis=(0, 2)) > 128
+    assert np.flatnonzero(bright).tolist() == list(range(16, 48))
+
+
+@pytest.mark.parametrize(("shape", "size"), [((1, 900), (64, 48)), ((900, 1), (3, 3))])
+def test_thinnest_pictures_are_fitted(shape: tuple[int, int], size: tuple[int, int]) -> None:
+    assert fitted(np.zeros((*shape, 3), np.uint8), size).shape == (size[1], size[0], 3)
 
 
 def test_pictures_of_the_same_name_are_all_kept(tmp_path: Path) -> None:
@@ -101,3 +135,12 @@ def test_pictures_of_the_same_name_are_all_kept(tmp_path: Path) -> None:
         writer.write("a", np.zeros((4, 4, 3), np.uint8))
     assert writer.close() == "*.jpg"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a-2.jpg", "a.jpg"]
+
+
+def test_names_are_told_apart_on_file_systems_that_do_not(tmp_path: Path) -> None:
+    writer = OverlayWriter(tmp_path, None)
+    for name in ("A", "a", "e\u0301", "\u00e9", "n" * 250):
+        writer.write(name, np.zeros((4, 4, 3), np.uint8))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        ["A.jpg", "a-2.jpg", "e\u0301.jpg", "\u00e9-2.jpg", "n" * 200 + ".jpg"]
+    )

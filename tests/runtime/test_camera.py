@@ -140,8 +140,26 @@ def test_a_camera_keeps_its_own_copy() -> None:
         ({"K": np.eye(2)}, "expected shape"),
         ({"width": 0}, "size must be positive"),
         ({"world_from_camera": np.diag([2.0, 2, 2, 1])}, "must be rigid"),
-        ({"world_from_camera": np.full((4, 4), np.nan)}, "must be rigid"),
-        ({"world_from_camera": _at(np.eye(3), (np.nan, 1, 0))}, "must be rigid"),
+        ({"world_from_camera": np.full((4, 4), np.nan)}, "must be finite; .*tracking was lost"),
+        ({"world_from_camera": _at(np.eye(3), (np.nan, 1, 0))}, "must be finite"),
+        ({"world_from_camera": _at(np.eye(3), (0, np.inf, 0))}, "must be finite"),
+        ({"world_from_camera": np.zeros((4, 4))}, "must be rigid"),
+        *(
+            ({"world_from_camera": _at(np.eye(3), (0, 1, 0)), "support_height": height}, words)
+            for height, words in [
+                (np.nan, "must be finite"),
+                (-np.inf, "must be finite"),
+                (2.0, "not above the support plane"),
+            ]
+        ),
+        *(
+            ({"K": np.array([[1500.0, 0, cx], [0, 1500, cy], [0, 0, 1]])}, "principal point")
+            for cx, cy in [(-1, 720), (1921, 720), (960, -0.5), (960, 1441), (1e300, 720)]
+        ),
+        *(
+            ({"K": np.array([[fx, 0, 960], [0, fy, 720], [0, 0, 1]])}, "field of view of")
+            for fx, fy in [(1e-9, 1500), (1500, 1e-9), (2e5, 1500), (1500, 6.4e7), (5, 5)]
+        ),
         ({"world_from_camera": _at(np.eye(3), (0, 1, 0)).T}, "must be rigid"),
         ({"world_from_camera": np.eye(3)}, "expected shape"),
         ({"world_from_camera": _at(np.eye(3), (0, -1, 0))}, "not above the support plane"),
@@ -157,3 +175,24 @@ def test_impossible_cameras_are_refused(change: dict[str, object], words: str) -
 def test_impossible_fields_of_view_are_refused(fov: float) -> None:
     with pytest.raises(InputError, match="field of view"):
         Camera.from_fov(fov, 64, 64)
+
+
+@pytest.mark.parametrize("fov_deg", [1.01, 20, 90, 170, 178.9])
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 4000), (4000, 1), (640, 480)])
+def test_cameras_of_every_allowed_field_of_view_can_be_made(
+    fov_deg: float, width: int, height: int
+) -> None:
+    camera = Camera.from_fov(fov_deg, width, height)
+    assert Camera(camera.K, width, height).width == width
+
+
+@pytest.mark.parametrize(("sideways", "turned"), [(0.05, False), (0.2, True)])
+def test_the_view_of_a_camera_that_looks_nearly_straight_down_is_not_turned(
+    sideways: float, turned: bool
+) -> None:
+    # Up is seen at the right edge of the image, but so little of it that noise would turn it.
+    up = np.array([sideways, 0.0, -np.sqrt(1 - sideways**2)])
+    camera = Camera.from_fov(60, 640, 480).with_gravity(up)
+    canonical = canonical_camera(camera, 60, 256)
+    expected = [0, -sideways] if turned else [sideways, 0]
+    np.testing.assert_allclose(canonical.up_camera[:2], expected, atol=1e-12)

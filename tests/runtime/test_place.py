@@ -7,15 +7,18 @@ import numpy as np
 import pytest
 
 from points2objects.camera import Camera
+from points2objects.decode import Peaks
 from points2objects.geometry import Box9DoF, project_to_so3, rotation_about_y
 from points2objects.place import (
     BIN_CENTERS,
     BIN_REACH,
+    LOG_LIMIT,
     RawPose,
     decode_pose,
     decode_rotation,
     encode_pose,
     encode_rotation,
+    estimate_up,
     turn_about_y,
 )
 from points2objects.spec import ModelSpec, PoseEncoding, RotationEncoding
@@ -89,3 +92,29 @@ def test_raw_heads_come_as_float32_too() -> None:
     camera = Camera.from_fov(60.0, 256, 256).with_gravity(np.array([0.0, -1.0, 0.0]))
     boxes = decode_pose(RawPose(raw, zeros, zeros), cells, camera, spec)
     assert boxes.rotation.shape == (3, 3, 3)
+
+
+def test_up_is_what_peaks_agree_on_weighted_by_their_scores() -> None:
+    n = 2
+    gravity = np.array([[0.6, 0.2, 0.0], [-1.0, 1.0, 0.0]])  # less (0, -1, 0)
+    none, zeros = np.zeros((n, 3)), np.zeros(n, dtype=np.int64)
+    score = np.array([0.9, 0.3])
+    peaks = Peaks(zeros, score, zeros, zeros, np.zeros((n, 9)), none, none, gravity, zeros)
+    expected = 0.9 * np.array([0.6, -0.8, 0]) + 0.3 * np.array([-1.0, 0, 0])
+    np.testing.assert_allclose(estimate_up(peaks), expected / np.linalg.norm(expected))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_logs_beyond_all_sizes_and_distances_are_clipped(sign: int) -> None:
+    spec = replace(SPEC, pose=PoseEncoding.RAY)
+    camera = Camera.from_fov(60.0, 256, 256).with_gravity(np.array([0, -0.9, -0.4]))
+    cells = np.array([[32.0, 32.0]])
+    channels = spec.outputs["rotation"]
+    far = RawPose(
+        np.zeros((1, channels)), np.array([[0, 0, sign * 50.0]]), np.full((1, 3), sign * 50.0)
+    )
+    box = decode_pose(far, cells, camera, spec)
+    distance = np.linalg.norm(box.translation - [0, 1, 0])
+    np.testing.assert_allclose(distance, np.exp(sign * LOG_LIMIT))
+    np.testing.assert_allclose(box.scale, np.exp(2 * sign * LOG_LIMIT))
+    assert LOG_LIMIT == 6.0

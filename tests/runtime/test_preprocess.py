@@ -223,3 +223,27 @@ def test_a_camera_of_another_size_is_refused(spec: ModelSpec) -> None:
     camera = Camera.from_fov(60, 640, 480)
     with pytest.raises(InputError, match="image: is 480x640, but its camera is 640x480"):
         preprocess(np.zeros((640, 480, 3), np.uint8), camera, spec)
+
+
+@pytest.mark.parametrize("shape", [(640, 480), (1, 4000), (3, 3)])
+def test_the_narrowest_view_takes_no_more_memory_than_the_frame(
+    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch, spec: ModelSpec
+) -> None:
+    image = np.full((*shape, 3), 99, np.uint8)
+    camera = Camera.from_fov(1.001, shape[1], shape[0])
+    canonical = canonical_camera(camera, spec.fov_deg, spec.input_size)
+    padded: list[int] = []
+    pad = np.pad
+
+    def noting(array: ByteArray, *rest: object, **options: object) -> ByteArray:
+        out = pad(array, *rest, **options)  # type: ignore[call-overload]
+        padded.append(out.nbytes)
+        return np.asarray(out)
+
+    monkeypatch.setattr(np, "pad", noting)
+    view = resample(image, pixel_map(camera, canonical), spec.input_size, np.zeros(3, np.uint8))
+    assert view.shape == (spec.input_size, spec.input_size, 3)
+    assert max(padded, default=0) <= 4 * image.nbytes
+    # Far beyond what a camera may be, too.
+    resample(image, np.diag([1e7, 1e7, 1.0]), 8, np.zeros(3, np.uint8))
+    assert max(padded, default=0) <= 4 * image.nbytes

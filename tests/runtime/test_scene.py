@@ -88,7 +88,7 @@ def test_saved_glb_shows_each_object_in_its_box(tmp_path: Path) -> None:
         "licence": "CC-BY-4.0",
         "attribution": "author 2",
     }
-    assert file.copyright == "author 0; author 2"
+    assert file.copyright == "author 0, author 2 (CC-BY-4.0)"
     assert file.extras["points2objects"] == {"schema": 1, "timestamp_ns": 12, "unit": "metre"}
     assert [path.name for path in tmp_path.iterdir()] == ["scene.glb"]
 
@@ -144,3 +144,17 @@ def test_records_must_agree_in_number() -> None:
         replace(scene, track_id=np.zeros(2, int))
     with pytest.raises(InputError, match="score: expected shape"):
         replace(scene.detections, score=np.zeros(2))
+
+
+@pytest.mark.parametrize("kind", [int, np.int64, np.uint64, np.int32, np.uint8])
+def test_time_stamps_of_every_whole_kind_save(kind: type[int]) -> None:
+    scene = replace(_scene(), timestamp_ns=kind(5))
+    assert type(scene.timestamp_ns) is int
+    assert json.loads(scene.to_json())["timestamp_ns"] == 5
+    assert decode_glb(scene.to_glb(), "scene").extras["points2objects"]["timestamp_ns"] == 5
+
+
+@pytest.mark.parametrize("time", [-1, np.int64(-1), 2**63, 2**70])
+def test_time_stamps_out_of_range_are_refused(time: int) -> None:
+    with pytest.raises(InputError, match="timestamp_ns: expected 0 or more, below"):
+        replace(_scene(), timestamp_ns=time)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -127,7 +128,75 @@ def test_a_weak_sighting_recalls_the_box_of_the_last_good_one() -> None:
     moved = PLACES[:2] + np.array([0.1, 0, 0])
     now = _scored(moved, [0.2, 0.9])
     ids = tracker.update(now, 0.3)
+    now = replace(now, exemplar_id=np.array([7, 8]))
     seen = tracker.recall(now, ids)
+    # The shape is the one of then, too.
+    assert seen.exemplar_id.tolist() == [0, 0]
     np.testing.assert_array_equal(seen.boxes.translation, [PLACES[0], moved[1]])
     np.testing.assert_array_equal(seen.score, now.score)
     assert len(tracker.recall(now[:0], ids[:0])) == 0
+
+
+@pytest.mark.parametrize(("before", "now"), [(1.0, 0.1), (0.1, 1.0)])
+def test_gaps_are_measured_in_the_larger_of_the_two_sizes(before: float, now: float) -> None:
+    # 0.8 m apart: 0.46 of the larger diagonal, 4.6 of the smaller, 0.84 of their mean.
+    tracker = Tracker()
+    tracker.update(_seen(PLACES[:1], [0], size=before))
+    moved = PLACES[:1] + np.array([0.8, 0, 0])
+    assert tracker.update(_seen(moved, [0], size=now)).tolist() == [0]
+    too_far = moved + np.array([0.9, 0, 0])
+    assert tracker.update(_seen(too_far, [0], size=max(before, now))).tolist() == [1]
+
+
+FRAME_NS = 1_000_000_000 // 60
+
+
+def test_patience_in_seconds_outlasts_many_quick_frames() -> None:
+    tracker, nothing = Tracker(), _seen(PLACES[:0], [])
+    tracker.update(_seen(PLACES[:1], [0]), timestamp_ns=0)
+    for index in range(1, 30):
+        tracker.update(nothing, timestamp_ns=index * FRAME_NS)
+    assert tracker.update(_seen(PLACES[:1], [0]), timestamp_ns=30 * FRAME_NS).tolist() == [0]
+    for index in range(31, 62):
+        tracker.update(nothing, timestamp_ns=index * FRAME_NS)
+    assert tracker.update(_seen(PLACES[:1], [0]), timestamp_ns=62 * FRAME_NS).tolist() == [1]
+
+
+def test_patience_in_frames_outlasts_slow_frames() -> None:
+    tracker, second = Tracker(), 1_000_000_000
+    tracker.update(_seen(PLACES[:1], [0]), timestamp_ns=0)
+    for index in range(1, 16):
+        tracker.update(_seen(PLACES[:0], []), timestamp_ns=index * second)
+    assert tracker.update(_seen(PLACES[:1], [0]), timestamp_ns=16 * second).tolist() == [0]
+
+
+@pytest.mark.parametrize("jump_s", [10.5, -10.5, 3600.0])
+def test_a_jump_in_time_ends_all_tracks_but_never_gives_an_id_twice(jump_s: float) -> None:
+    tracker, start = Tracker(), 10**13
+    assert tracker.update(_seen(PLACES, [0, 0, 1]), timestamp_ns=start).tolist() == [0, 1, 2]
+    later = start + round(jump_s * 1e9)
+    assert tracker.update(_seen(PLACES, [0, 0, 1]), timestamp_ns=later).tolist() == [3, 4, 5]
+
+
+@pytest.mark.parametrize("jump_s", [0.0, 9.5, -0.04])
+def test_a_pause_or_frames_out_of_order_keep_the_tracks(jump_s: float) -> None:
+    tracker, start = Tracker(), 10**13
+    tracker.update(_seen(PLACES, [0, 0, 1]), timestamp_ns=start)
+    later = start + round(jump_s * 1e9)
+    assert tracker.update(_seen(PLACES, [0, 0, 1]), timestamp_ns=later).tolist() == [0, 1, 2]
+
+
+def test_an_object_is_recalled_as_it_was_last_seen_well() -> None:
+    """Box and exemplar come from the strong sighting, place and score of now are kept."""
+    tracker = Tracker()
+    well = replace(_scored(PLACES[:1], [0.4]), exemplar_id=np.array([3]))
+    for _ in range(KNOWN_AFTER):
+        ids = tracker.update(well, 0.3)
+    weak = replace(_scored(PLACES[:1] + 0.1, [0.2]), exemplar_id=np.array([5]))
+    ids = tracker.update(weak, 0.3)
+    recalled = tracker.recall(weak, ids)
+    assert recalled.exemplar_id.tolist() == [3]
+    assert recalled.score.tolist() == [0.2]
+    np.testing.assert_array_equal(recalled.boxes.translation, well.boxes.translation)
+    again = replace(_scored(PLACES[:1] + 0.1, [0.5]), exemplar_id=np.array([5]))
+    assert tracker.recall(again, tracker.update(again, 0.3)).exemplar_id.tolist() == [5]

@@ -1,6 +1,8 @@
 """Run folders that are not whole are refused in one clear line."""
 
 import json
+import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import torch
 from p2o_train.checkpoint import (
     TrainingState,
     load_network,
+    load_state,
     resume,
     save_best,
     save_checkpoint,
@@ -186,3 +189,55 @@ def test_weights_of_another_kind_of_network_are_refused(run: Path) -> None:
     other = torch.nn.Sequential(torch.nn.Linear(2, 2))
     with pytest.raises(InputError, match=r"--init .*: none of its weights fits this network"):
         start_from(other, run)
+
+
+def _packed(path: Path) -> None:
+    """Pack the weights, 2 GB of zeros among them, into a small zip."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", b"x")
+        with archive.open("archive/data/0", "w", force_zip64=True) as file:
+            for _ in range(64):
+                file.write(bytes(1 << 20))
+
+
+def _unfit(path: Path) -> None:
+    torch.save({"network": {"a": torch.ones(2)}, "step": 1}, path)
+
+
+def _nothing(path: Path) -> None:
+    torch.save([1, 2], path)
+
+
+def _other_type(path: Path) -> None:
+    torch.save({"network": 5}, path)
+
+
+def _not_finite(path: Path) -> None:
+    weights = load_network(path.parent).network.state_dict()
+    next(iter(weights.values())).fill_(float("nan"))
+    torch.save({"network": weights}, path)
+
+
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [
+        (_packed, "not a readable checkpoint"),
+        (_nothing, "not a readable checkpoint"),
+        (_other_type, "not a readable checkpoint"),
+        (_unfit, "do not fit config.json"),
+        (_not_finite, "no finite numbers"),
+    ],
+)
+def test_hostile_weights_are_refused(run: Path, write: Callable[[Path], None], words: str) -> None:
+    write(run / "best.pt")
+    with pytest.raises(InputError, match=words):
+        load_network(run)
+
+
+def test_a_checkpoint_of_another_network_is_refused(run: Path, tiny_network: NetworkConfig) -> None:
+    state = fresh_state(tiny_network)
+    values = torch.load(run / "checkpoint.pt", weights_only=True)
+    values["optimizer"] = {"state": {}}
+    torch.save(values, run / "checkpoint.pt")
+    with pytest.raises(InputError, match=r"does not fit config\.json"):
+        load_state(run, state)

@@ -8,15 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from p2o_train.batches import Augment, BatchDataset, TrainingData
+from p2o_train.batches import Augment, Batch, BatchDataset, TrainingData
 from p2o_train.checkpoint import TrainingState, load_network
-from p2o_train.config import LossConfig, NetworkConfig, TrainConfig
+from p2o_train.config import LossConfig, NetworkConfig, OptimConfig, TrainConfig
 from p2o_train.ema import averaged_copy
 from p2o_train.engine import make_spec, train
 from p2o_train.frozen import FrozenBatch, freeze, frozen_batches, load_or_freeze
 from p2o_train.network.build import build_network
 from p2o_train.step import Learner, make_optimizer
-from p2o_train.team import ALONE
 from points2objects.errors import InputError
 
 
@@ -51,14 +50,14 @@ def frozen_state(config: TrainConfig, data: TrainingData) -> TrainingState:
 def test_cached_features_teach_as_the_pictures_do(
     tmp_path: Path, noise_data: TrainingData, config: TrainConfig
 ) -> None:
-    """Terms, gradients and weights of four steps agree with those of `forward_at`."""
+    """Terms, gradients and weights of four steps agree with those of the whole network."""
     spec = make_spec(config, noise_data)
     dataset = BatchDataset(noise_data, spec, config)
-    learner = Learner(config, spec, ALONE, torch.from_numpy(noise_data.shapedb.sdf))
+    learner = Learner.of(config, spec, noise_data.shapedb)
     seen, cached = frozen_state(config, noise_data), frozen_state(config, noise_data)
     for step in range(4):
         batch = dataset[step]
-        want = learner.step(seen, batch, progress=step / 4)
+        want = learner.step(seen, Batch(batch, None), progress=step / 4)
         kept = freeze(cached.network, batch, spec, torch.float32)
         have = learner.step(cached, kept, progress=step / 4)
         assert want["key"] > 0
@@ -175,3 +174,18 @@ def test_what_cannot_be_frozen_is_refused() -> None:
         TrainConfig(frozen=8, init=Path("run"))
     with pytest.raises(InputError, match="cannot be a fresh head"):
         TrainConfig(frozen=16, init=Path("run"), fresh_heads=("heatmap",))
+
+
+def test_gradients_are_clipped_before_they_move_the_weights(
+    noise_data: TrainingData, config: TrainConfig
+) -> None:
+    """What is logged is the length before; what is left on the weights is the limit."""
+    config = replace(config, optim=OptimConfig(clip=0.01))
+    spec = make_spec(config, noise_data)
+    batch = BatchDataset(noise_data, spec, config)[0]
+    learner = Learner.of(config, spec, noise_data.shapedb)
+    state = frozen_state(config, noise_data)
+    numbers = learner.step(state, Batch(batch, None), progress=0.0)
+    left = [p.grad.norm() for p in state.network.parameters() if p.grad is not None]
+    assert numbers["gradient"] > 0.1
+    assert torch.stack(left).norm().item() == pytest.approx(0.01, rel=1e-3)

@@ -53,7 +53,7 @@ def test_heads_at_cells_equal_the_dense_maps_there(config: NetworkConfig) -> Non
     cells = Cells(
         torch.tensor([0, 1, 1, 0]), torch.tensor([0, 15, 7, 3]), torch.tensor([0, 15, 0, 9])
     )
-    dense, sparse = network(image), network.forward_at(image, cells)
+    dense, sparse = network(image), network.heads.at(network.body(image), cells)
     torch.testing.assert_close(sparse.pop("heatmap"), dense.pop("heatmap"))
     for name, value in sparse.items():
         torch.testing.assert_close(value, dense[name][cells.image, :, cells.row, cells.column])
@@ -61,7 +61,9 @@ def test_heads_at_cells_equal_the_dense_maps_there(config: NetworkConfig) -> Non
 
 def test_no_cells_give_empty_outputs() -> None:
     none = torch.zeros(0, dtype=torch.int64)
-    outputs = make(MOBILE).eval().forward_at(torch.randn(1, 3, 64, 64), Cells(none, none, none))
+    network = make(MOBILE).eval()
+    features = network.body(torch.randn(1, 3, 64, 64))
+    outputs = network.heads.at(features, Cells(none, none, none))
     assert outputs["exemplar"].shape == (0, 12)
 
 

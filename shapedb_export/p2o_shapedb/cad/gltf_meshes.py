@@ -22,6 +22,7 @@ from p2o_shapedb.cad.gltf_document import (
 from p2o_shapedb.cad.mesh_colors import ImageReader, sample_nearest, srgb_from_linear, to_bytes
 from p2o_shapedb.cad.mesh_part import MeshFile, MeshPart
 from p2o_shapedb.cad.model_folder import LoadLimits
+from p2o_shapedb.fixed_order import transformed
 from points2objects.errors import InputError
 from points2objects.geometry import ByteArray, FloatArray, IntArray
 
@@ -73,7 +74,7 @@ def placed_nodes(document: Record) -> Iterator[PlacedNode]:
             raise InputError(f"node {index} is reached twice; the nodes should form a tree")
         seen.add(index)
         with np.errstate(all="ignore"):
-            file_from_node = file_from_parent @ _node_matrix(node)
+            file_from_node = transformed(file_from_parent, _node_matrix(node).T)
         if not np.isfinite(file_from_node).all():
             file_from_node, mended = file_from_parent, True
         children = reversed(items(node, "children"))

@@ -91,7 +91,7 @@ def find_cad(root: Path, classes: tuple[str, ...]) -> tuple[CadFile, ...]:
     found = []
     for class_name in classes:
         for path in sorted((root / class_name).glob("*")):
-            if path.suffix.lower() in EXTENSIONS:
+            if _is_cad(path):
                 known = index.get(f"{class_name}/{path.name}", {})
                 credit = [known.get("title"), known.get("creator")]
                 found.append(
@@ -106,11 +106,19 @@ def find_cad(root: Path, classes: tuple[str, ...]) -> tuple[CadFile, ...]:
                     )
                 )
     if not found:
-        raise InputError(
-            f"--cad {root}: no CAD files; expected <class>/*.{{glb,gltf,obj,ply,off,stl}} with "
-            f"class one of {', '.join(classes)}"
+        others = sorted({path.parent.name for path in root.glob("*/*") if _is_cad(path)})
+        hint = (
+            f"its folders with CAD are {', '.join(others)}: name those that you mean, as in "
+            f"--classes {' '.join(others)}"
+            if others
+            else "expected <class>/*.{glb,gltf,obj,ply,off,stl}"
         )
+        raise InputError(f"--cad {root}: no CAD files of {', '.join(classes)}; {hint}")
     return tuple(found)
+
+
+def _is_cad(path: Path) -> bool:
+    return path.suffix.lower() in EXTENSIONS
 
 
 def _read_index(path: Path) -> dict[str, dict[str, Any]]:
