@@ -6,12 +6,13 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -qq -c c
 BUILD := build/pipeline
 
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint pipeline bench onnx-tf clean renderer readers
+.PHONY: help install demo test weekly lint pipeline bench onnx-tf clean renderer readers
 
 help:
 	@echo "make install   everything for training, conversion and the tests, into .venv"
 	@echo "make demo      reconstruct the pictures in demo/frames with the bundle in the package"
 	@echo "make test      lint, types, import rules and all tests: 8 minutes on two cores"
+	@echo "make weekly    the tests that take minutes each"
 	@echo "make lint      lint, types and import rules alone"
 	@echo "make pipeline  database, dataset, smoke training, conversion and demo, in small"
 	@echo "make bench     time the runtime and the formats of the network"
@@ -73,6 +74,9 @@ PARALLEL := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 test: renderer readers
 	$(BIN)/python -m pytest $(PARALLEL) -m 'not gpu and not weekly'
 	@echo "all checks passed; for one test: $(BIN)/python -m pytest tests/<folder>/test_<module>.py"
+
+weekly: renderer readers
+	$(BIN)/python -m pytest $(PARALLEL) -m 'weekly and not gpu'
 
 lint: .venv/full.stamp
 	$(BIN)/python -m pytest -m slow tests/integration/test_rules.py

@@ -22,7 +22,7 @@ DOCUMENTS = [
     "docs/shape-loading.md",
     "docs/tables.md",
 ]
-TARGETS = ["help", "install", "demo", "test", "lint", "pipeline", "bench", "clean"]
+TARGETS = ["help", "install", "demo", "test", "weekly", "lint", "pipeline", "bench", "clean"]
 SCRIPT = re.compile(r"(?<![\w/])(?:shapedb_export|train|convert|demo|tests/benchmarks)/\w+\.py\b")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 

@@ -4,13 +4,14 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
 from p2o_train.batches import Augment, TrainingData
-from p2o_train.config import NetworkConfig, TrainConfig
+from p2o_train.config import TrainConfig
 from p2o_train.engine import train
 from p2o_train.stopping import stopping
 from points2objects.errors import InputError
@@ -18,16 +19,10 @@ from points2objects.errors import InputError
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 
-def config_for(folder: Path, steps: int) -> TrainConfig:
-    """A run whose first checkpoint is due long after its end."""
-    return TrainConfig(
-        out=folder, steps=steps, batch=2, workers=0, threads=1, device="cpu", validate_every=100,
-        pictures=0, save_minutes=1e3, input_size=64,
-        network=NetworkConfig(
-            backbone="hourglass", pretrained=False, head_channels=16, separable_heads=False,
-            hourglass_stem=8, hourglass_widths=(16, 16, 16),
-        ),
-    )  # fmt: skip
+@pytest.fixture
+def config_for(config_for: Callable[..., TrainConfig]) -> Callable[..., TrainConfig]:
+    """Return what makes options of a run whose first checkpoint is due long after its end."""
+    return partial(config_for, input_size=64, validate_every=100, save_minutes=1e3)
 
 
 def step_of(folder: Path) -> int:
@@ -68,7 +63,10 @@ def test_an_interrupt_comes_at_once_elsewhere(number: signal.Signals) -> None:
 
 
 def test_a_training_that_is_stopped_in_its_first_minutes_goes_on_where_it_was(
-    tmp_path: Path, noise_data: TrainingData, stop_after: Callable[..., Augment]
+    tmp_path: Path,
+    noise_data: TrainingData,
+    stop_after: Callable[..., Augment],
+    config_for: Callable[..., TrainConfig],
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(config_for(tmp_path, 5), replace(noise_data, augment=stop_after(2)))
@@ -77,7 +75,7 @@ def test_a_training_that_is_stopped_in_its_first_minutes_goes_on_where_it_was(
 
 
 def test_a_finished_training_goes_on_when_it_is_given_more_steps(
-    tmp_path: Path, noise_data: TrainingData
+    tmp_path: Path, noise_data: TrainingData, config_for: Callable[..., TrainConfig]
 ) -> None:
     train(config_for(tmp_path, 2), noise_data)
     assert train(config_for(tmp_path, 4), noise_data).steps == 4
@@ -88,7 +86,7 @@ def test_a_finished_training_goes_on_when_it_is_given_more_steps(
 
 
 def test_a_training_cannot_be_shortened_below_what_is_done(
-    tmp_path: Path, noise_data: TrainingData
+    tmp_path: Path, noise_data: TrainingData, config_for: Callable[..., TrainConfig]
 ) -> None:
     train(config_for(tmp_path, 3), noise_data)
     with pytest.raises(InputError, match="is that long already; give more --epochs or --steps"):
@@ -97,7 +95,7 @@ def test_a_training_cannot_be_shortened_below_what_is_done(
 
 
 def test_a_last_validation_that_was_interrupted_is_made_up_for(
-    tmp_path: Path, noise_data: TrainingData
+    tmp_path: Path, noise_data: TrainingData, config_for: Callable[..., TrainConfig]
 ) -> None:
     class Interrupting(list):  # type: ignore[type-arg]
         def __getitem__(self, index: object) -> object:
