@@ -3,7 +3,7 @@
 import functools
 import re
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,17 +41,25 @@ def test_every_script_that_is_named_exists(document: str) -> None:
     assert missing == []
 
 
-@functools.cache
-def options_of(script: str) -> frozenset[str]:
-    """Return the options that a script's own help names."""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / script), "--help"], capture_output=True, text=True, check=True
-    )
-    return frozenset(OPTION.findall(done.stdout))
+@pytest.fixture(scope="module")
+def options_of(
+    run_script: Callable[..., subprocess.CompletedProcess[str]],
+) -> Callable[[str], frozenset[str]]:
+    """Return what gives the options that a script's own help names; it asks each script once."""
+
+    @functools.cache
+    def options(script: str) -> frozenset[str]:
+        done = run_script(ROOT / script, "--help")
+        assert done.returncode == 0, done.stderr
+        return frozenset(OPTION.findall(done.stdout))
+
+    return options
 
 
 @pytest.mark.parametrize("document", [*DOCUMENTS, "Makefile"])
-def test_every_option_that_is_named_exists(document: str) -> None:
+def test_every_option_that_is_named_exists(
+    document: str, options_of: Callable[[str], frozenset[str]]
+) -> None:
     for command in commands(document):
         script = SCRIPT.search(command)
         assert script is not None

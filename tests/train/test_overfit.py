@@ -27,7 +27,7 @@ def learning(tiny_network: NetworkConfig, config_for: Callable[..., TrainConfig]
 def test_a_tiny_network_overfits_eight_images(
     tmp_path: Path, uneven_data: TrainingData, learning: TrainConfig
 ) -> None:
-    config = replace(learning, out=tmp_path, steps=200, batch=8)
+    config = replace(learning, out=tmp_path, steps=110, batch=8)
     assert train(config, uneven_data).map50 > 0.95
 
 
