@@ -90,5 +90,5 @@ def test_quarter_turns_are_whole_numbers() -> None:
 
 def test_rounding_hides_what_two_processors_see_next_to_zero() -> None:
     near = np.array([0.25, 0.0, -0.5])
-    np.testing.assert_array_equal(rounded(near + [1e-16, 6e-17, 1e-16]), near)
+    np.testing.assert_array_equal(rounded(near + np.array([1e-16, 6e-17, 1e-16])), near)
     assert np.abs(rounded(np.linspace(-1, 1, 999)) - np.linspace(-1, 1, 999)).max() <= 2.0**-25

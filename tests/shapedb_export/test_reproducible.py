@@ -24,8 +24,8 @@ from p2o_shapedb.config import BuildConfig
 if __name__ == "__main__":
     root, out, workers = sys.argv[1:]
     config = BuildConfig(
-        out=Path(out), cad=(Path(root),), classes=("lamp", "bowl"), procedural=6, workers=int(workers),
-        exemplars_per_class=3, exemplars="any", oracle_models=0,
+        out=Path(out), cad=(Path(root),), classes=("lamp", "bowl"), procedural=6,
+        workers=int(workers), exemplars_per_class=3, exemplars="any", oracle_models=0,
     )
     print(build(config).database.digest)
 """
