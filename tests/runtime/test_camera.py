@@ -150,6 +150,8 @@ def test_a_camera_keeps_its_own_copy() -> None:
                 (np.nan, "must be finite"),
                 (-np.inf, "must be finite"),
                 (2.0, "not above the support plane"),
+                (1.0 - 1e-9, "not above the support plane"),
+                (-1e300, "more than 1e.09 m from the world's origin"),
             ]
         ),
         *(
