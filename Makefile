@@ -50,11 +50,11 @@ renderer: .venv/full.stamp
 
 # The rules (ruff, mypy, pyright, import-linter) are tests too: tests/integration/test_rules.py.
 test: renderer
-	$(BIN)/python -m pytest -m 'not gpu'
+	$(BIN)/python -m pytest -m 'not gpu and not weekly'
 	@echo "all checks passed; for one test: $(BIN)/python -m pytest tests/<folder>/test_<module>.py"
 
 lint: .venv/full.stamp
-	$(BIN)/python -m pytest -m 'not gpu' tests/integration/test_rules.py
+	$(BIN)/python -m pytest -m 'not gpu and not weekly' tests/integration/test_rules.py
 
 # The whole chain in small, each step a command of the README. Its model is a smoke test, not a good one.
 pipeline: renderer

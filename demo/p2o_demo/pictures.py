@@ -129,7 +129,7 @@ def _check_header(path: Path, picture: Image.Image, still: bool) -> None:
             f"{name}: holds {count} pictures, not one; save the one you mean as JPEG, or an "
             "animation as .mp4"
         )
-    if picture.mode.startswith("I") or re.search(r";16[BLN]", str(picture.tile)):
+    if picture.mode.startswith("I") or re.search(r";16[BLN]", str(getattr(picture, "tile", ""))):
         raise InputError(f"{name}: expected 8 bits per channel, got 16 or more; convert it")
     if picture.mode in _GREY and still:
         raise InputError(
@@ -143,7 +143,7 @@ def _in_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode == "CMYK" or not picture.has_transparency_data:
         return picture.convert("RGB")
     picture = picture.convert("RGBA")
-    if picture.getextrema()[3] == (255, 255):
+    if picture.getchannel("A").getextrema() == (255, 255):
         return picture.convert("RGB")
     white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
     return Image.alpha_composite(white, picture).convert("RGB")

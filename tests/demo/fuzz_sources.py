@@ -106,7 +106,7 @@ def damaged(rng: Rng, data: bytes) -> bytes:
             order = "big" if rng.random() < 0.5 else "little"
             size = int(rng.choice([2, 4]))
             number = int(rng.choice(SIZES)) & (256**size - 1)
-            content[at : at + size] = number.to_bytes(size, order)  # type: ignore[arg-type]
+            content[at : at + size] = number.to_bytes(size, order)
         else:
             del content[at : at + int(rng.integers(1, 16))]
     return bytes(content)
@@ -180,7 +180,7 @@ def make_pose_folder(rng: Rng, folder: Path) -> Path:
     for index in range(3):
         (folder / "images" / f"{index}.jpg").write_bytes(picture(rng, "JPEG", ("RGB",)))
     width, height = picture_size(folder / "images" / "0.jpg")
-    tables = {
+    tables: dict[str, list[list[float]]] = {
         "K.txt": [[60, 0, width / 2], [0, 60, height / 2], [0, 0, 1]],
         "poses.txt": [[n for row in pose(rng) for n in row] for _ in range(3)],
     }

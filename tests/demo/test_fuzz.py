@@ -34,11 +34,6 @@ def test_a_sample_of_damaged_sources_is_read_or_refused() -> None:
     assert min(how["read"], how["refused"]) >= 10
 
 
-@pytest.mark.parametrize(("seed", "index"), [(3, 4), (3, 593)])
-def test_sources_that_once_ended_otherwise_are_read_or_refused(seed: int, index: int) -> None:
-    run(seed, index, 1)
-
-
 @pytest.mark.weekly
 @pytest.mark.parametrize("seed", [2, 3, 4])
 def test_damaged_sources_are_read_or_refused(seed: int) -> None:

@@ -1,7 +1,7 @@
 """Kill commands, fill their disk, take away their right to write; say what they leave.
 
-    python tests/reliability/probe.py --work build/reliability
-    python tests/reliability/probe.py --work build/reliability --only camera --probes kill full
+    python -m tests.reliability.probe --work build/reliability
+    python -m tests.reliability.probe --work build/reliability --only camera --probes kill full
 
 Disks are filled and write-protected in a mount namespace of their own, which needs root on Linux.
 Prints a table for docs/reliability.md and exits with 1 if a promise was broken.
@@ -19,9 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from commands import COMMANDS, Command, prepare
+from tests.reliability.commands import COMMANDS, Command, prepare
 
 KILL_SHARES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.97)
 """When a run is killed, as shares of the time that a whole one takes."""

@@ -144,6 +144,7 @@ def test_a_camera_keeps_its_own_copy() -> None:
         ({"world_from_camera": _at(np.eye(3), (np.nan, 1, 0))}, "must be finite"),
         ({"world_from_camera": _at(np.eye(3), (0, np.inf, 0))}, "must be finite"),
         ({"world_from_camera": np.zeros((4, 4))}, "must be rigid"),
+        ({"world_from_camera": _at(np.diag([1, 1e300, 1]), (0, 1, 0))}, "must be rigid"),
         *(
             ({"world_from_camera": _at(np.eye(3), (0, 1, 0)), "support_height": height}, words)
             for height, words in [
