@@ -26,8 +26,8 @@ PICTURE_SUFFIXES = (
 )
 """Endings of pictures; those of the last line are named when they are refused, not passed over."""
 
-MOST_PIXELS = 2**27
-"""134 megapixels: the largest sensors of phones without tricks, and less than 1 GB on the way."""
+MOST_PIXELS = 120_000_000
+"""More than phones of 108 megapixels take; up to 8 bytes each are needed on the way."""
 
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 _STRIP_ROWS = 256
@@ -55,7 +55,9 @@ def read_picture(path: Path, upright: bool = True) -> ByteArray:
             grey pictures are often depths or masks, so they are refused and not guessed about.
     """
     with _opened(path) as picture:
-        return _pixels(_in_rgb(ImageOps.exif_transpose(picture) if upright else picture))
+        if upright:
+            ImageOps.exif_transpose(picture, in_place=True)  # a copy would take as much again
+        return _pixels(_in_rgb(picture))
 
 
 def picture_size(path: Path) -> tuple[int, int]:

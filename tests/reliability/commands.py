@@ -20,6 +20,7 @@ class Command:
             inputs.
         result: Name of what it writes.
         makes: It makes an input of the commands after it, so `prepare` runs it.
+        keeps: Names beside the result that stay on purpose: caches.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Command:
     arguments: tuple[str, ...]
     result: str
     makes: bool = False
+    keeps: tuple[str, ...] = ()
 
     def line(self, work: Path, out: Path, overwrite: bool) -> list[str]:
         """Return the words of the command that writes to `out`."""
@@ -46,6 +48,7 @@ COMMANDS = (
         ("--procedural", "4", "--exemplars-per-class", "2", "--oracle-models", "0"),
         "shapedb",
         makes=True,
+        keeps=("shapedb.cache",),
     ),
     Command(
         "export_pack",
@@ -68,7 +71,14 @@ COMMANDS = (
         "run",
         makes=True,
     ),
-    Command("to_tflite", "convert/to_tflite.py", ("{work}/run", *_SOURCES), "bundle", makes=True),
+    Command(
+        "to_tflite",
+        "convert/to_tflite.py",
+        ("{work}/run", *_SOURCES),
+        "bundle",
+        makes=True,
+        keeps=("bundle.stages",),
+    ),
     Command("evaluate", "train/evaluate.py", ("{work}/run", *_SOURCES), "scores"),
     Command(
         "render_sheet",

@@ -105,7 +105,7 @@ def probe_kill(command: Command, work: Path) -> list[Finding]:
         again = subprocess.run(command.line(work, out, True), capture_output=True, check=False)
         if again.returncode != 0:
             broken.append(f"the next run fails with {again.returncode}")
-        if extra := sorted(names_in(place) - names):
+        if extra := sorted(names_in(place) - names - set(command.keeps)):
             broken.append(f"the next run leaves {', '.join(extra)}")
         earlier = digest(out) if out.exists() else ""
         name = signal.Signals(number).name
@@ -155,7 +155,7 @@ def _on_mount(command: Command, work: Path, mount: str) -> tuple[str, ...]:
     )
     os.close(write_end)
     with os.fdopen(read_end) as pipe:
-        left = pipe.read().split()
+        left = set(pipe.read().split()) - set(command.keeps)
     broken = []
     if done.returncode != 2:
         broken.append(f"exit code {done.returncode}")
@@ -164,7 +164,7 @@ def _on_mount(command: Command, work: Path, mount: str) -> tuple[str, ...]:
     if len(lines) != 1 or last != lines:
         broken.append(f"no one line: {last[0][:100]}")
     if left:
-        broken.append(f"leaves {', '.join(left)}")
+        broken.append(f"leaves {', '.join(sorted(left))}")
     return tuple(broken)
 
 
