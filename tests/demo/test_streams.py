@@ -173,7 +173,7 @@ def test_addresses_without_a_video_are_refused(
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
     class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:
             """Keep the test's output clean."""
 
     handler = partial(Quiet, directory=str(tmp_path))
