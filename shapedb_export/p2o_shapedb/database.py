@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
@@ -21,6 +23,8 @@ SDF_SIZE = 32
 SURFACE_POINTS = 512
 
 _ARRAYS = ("sdf", "points", "exemplar_id", "exemplar_model", "soft_labels", "soft_radius")
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, AttributeError, NotImplementedError)
+"""What reading a broken database may raise, besides what its values do."""
 
 
 @dataclass(frozen=True)
@@ -232,7 +236,7 @@ class ShapeDB:
                 folder=folder,
                 **arrays,
             )
-        except (KeyError, TypeError, OSError, ValueError) as error:
+        except (KeyError, TypeError, OSError, ValueError, *_DAMAGE) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(

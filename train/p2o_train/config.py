@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from points2objects.errors import InputError
+from points2objects.strict_json import as_table, parse_json
+
+MOST_CONFIG_BYTES = 1 << 20
+"""Largest config.json or spec.json that is read."""
 
 
 @dataclass(frozen=True)
@@ -304,7 +308,7 @@ class TrainConfig:
             InputError: Not JSON, a field is unknown, or a value is out of range.
         """
         try:
-            values: dict[str, Any] = json.loads(text)
+            values = dict(as_table("it", parse_json(text, MOST_CONFIG_BYTES)))
             network = values.pop("network")
             for key in ("decoder_channels", "hourglass_widths"):
                 network[key] = tuple(network[key])
