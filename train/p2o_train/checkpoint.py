@@ -29,7 +29,7 @@ SPEC = "spec.json"
 DATA = "data.json"
 METRICS = "metrics.jsonl"
 
-_STATE = {
+_STATE: dict[str, type | tuple[type, ...]] = {
     "network": dict,
     "average": dict,
     "optimizer": dict,
