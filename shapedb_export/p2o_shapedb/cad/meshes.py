@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from p2o_shapedb.cad.gltf_meshes import read_gltf
+from p2o_shapedb.cad.mesh_colors import GREY
 from p2o_shapedb.cad.mesh_part import MeshPart
 from p2o_shapedb.cad.model_folder import LoadLimits
 from p2o_shapedb.cad.plain_formats import read_plain
@@ -16,7 +17,6 @@ from points2objects.errors import InputError, check_shape
 from points2objects.geometry import ByteArray, FloatArray, IntArray
 
 EXTENSIONS = (".glb", ".gltf", ".obj", ".ply", ".off", ".stl")
-GREY = (170, 170, 170)
 LARGEST = 1e9
 """Coordinates beyond are taken for damage; squares of them still fit."""
 
