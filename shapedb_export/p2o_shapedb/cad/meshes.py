@@ -147,7 +147,7 @@ def load_mesh(path: Path, limits: LoadLimits = DEFAULT_LIMITS) -> RawMesh:
         found = read(path, limits)
         parts = [part for part in found.parts if len(part.faces)]
         if not parts:
-            raise InputError("holds no triangles")
+            raise InputError("; ".join(("holds no triangles", *found.notes)))
         return clean(_joined(parts, found.notes), str(path))
     except InputError as error:
         line = " ".join(str(error).split())
