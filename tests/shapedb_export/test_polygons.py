@@ -17,7 +17,9 @@ def cut(outline: FloatArray) -> IntArray:
 def areas(points: FloatArray, triangles: IntArray) -> FloatArray:
     """Return signed areas of flat triangles, (t,)."""
     a, b, c = (points[triangles[:, i], :2] for i in range(3))
-    return np.asarray(np.cross(np.pad(b - a, ((0, 0), (0, 1))), np.pad(c - a, ((0, 0), (0, 1))))[:, 2] / 2)
+    return np.asarray(
+        np.cross(np.pad(b - a, ((0, 0), (0, 1))), np.pad(c - a, ((0, 0), (0, 1))))[:, 2] / 2
+    )
 
 
 def shoelace(points: FloatArray) -> float:

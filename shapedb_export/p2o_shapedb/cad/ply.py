@@ -125,7 +125,7 @@ def _colors(numbers: Mapping[str, Array]) -> ByteArray | None:
     if not len(parts):
         return None
     values, scale = np.nan_to_num(parts.astype(float)), 1.0
-    if parts.dtype.kind == "u" and parts.dtype.itemsize == 2:
+    if values.max() > 255:
         scale = 255.0 / 65535.0
     elif parts.dtype.kind == "f" and values.max() <= 1.0:
         scale = 255.0
