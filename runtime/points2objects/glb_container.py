@@ -25,7 +25,7 @@ def split_chunks(data: bytes) -> tuple[bytes, bytes | None]:
         raise InputError(f"is truncated: {len(data)} bytes of {length}")
     chunks: dict[int, bytes] = {}
     start = 12
-    while start + 8 <= length:
+    while start + 8 <= length and _BIN not in chunks:  # nothing behind it is ours
         size, kind = struct.unpack_from("<II", data, start)
         if start + 8 + size > length:
             raise InputError(f"is truncated: a chunk ends at byte {start + 8 + size} of {length}")
