@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from p2o_shapedb.cad.gltf_document import Record, item, items, numbers
+from p2o_shapedb.fixed_order import transformed
 from points2objects.errors import InputError
 from points2objects.geometry import FloatArray
 
@@ -66,7 +67,7 @@ def walk_scene(document: Record, parts: int) -> SceneNodes:
         if index in placed:
             raise InputError(f"node {index} is reached twice; the nodes should form a tree")
         with np.errstate(all="ignore"):
-            file_from_node = file_from_parent @ node_matrix(node)
+            file_from_node = transformed(file_from_parent, node_matrix(node).T)
         if not np.isfinite(file_from_node).all():
             file_from_node, mended = file_from_parent, True
         placed[index] = file_from_node

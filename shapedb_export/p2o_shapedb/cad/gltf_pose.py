@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ def instances(document: GltfDocument, placed: PlacedNode) -> FloatArray:
         found.get("SCALE", np.ones((count, 3))),
     )
     with np.errstate(all="ignore"):  # overflow shows up as vertices that are not finite
-        return np.asarray(placed.file_from_node @ matrices)
+        return _chained(placed.file_from_node, matrices)
 
 
 def morph_weights(node: Record, mesh: Record) -> list[float]:
@@ -116,12 +117,16 @@ class Skin:
         with np.errstate(all="ignore"):  # overflow shows up as vertices that are not finite
             for start in range(0, len(position), _VERTICES_AT_ONCE):
                 some = slice(start, start + _VERTICES_AT_ONCE)
-                matrices = np.einsum(
-                    "vn,vnij->vij", weights[some], self.file_from_mesh[joints[some], :3]
+                # Not `einsum`, whose order of adding differs between processors.
+                matrices = reduce(
+                    np.add,
+                    (
+                        weights[some, n, None, None] * self.file_from_mesh[joints[some, n], :3]
+                        for n in range(joints.shape[1])
+                    ),
                 )
-                moved[some] = (
-                    np.einsum("vij,vj->vi", matrices[..., :3], position[some]) + matrices[..., 3]
-                )
+                columns = (matrices[..., i] * position[some, i, None] for i in range(3))
+                moved[some] = reduce(np.add, columns) + matrices[..., 3]
                 mirrored += int((np.linalg.det(matrices[..., :3]) < 0).sum())
         return SkinnedVertices(moved, 2 * mirrored > len(position))
 
@@ -160,7 +165,7 @@ def read_skin(document: GltfDocument, index: Any, scene: SceneNodes) -> Skin:
         raise InputError("has a skin whose matrices do not fit its joints")
     joint_from_mesh = values[: len(joints)].astype(float).reshape(-1, 4, 4).transpose(0, 2, 1)
     with np.errstate(all="ignore"):  # overflow shows up as vertices that are not finite
-        return Skin(placed @ joint_from_mesh)
+        return Skin(_chained(placed, joint_from_mesh))
 
 
 def _parents(document: Record) -> dict[int, int]:
@@ -186,5 +191,11 @@ def _placed(document: Record, joint: Any, scene: SceneNodes, parents: dict[int, 
     matrix = scene.placed[index] if index is not None else np.eye(4)
     with np.errstate(all="ignore"):
         for node in reversed(chain):
-            matrix = matrix @ node_matrix(item(document, "nodes", node))
-    return np.asarray(matrix)
+            matrix = _chained(matrix, node_matrix(item(document, "nodes", node)))
+    return matrix
+
+
+def _chained(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Return `first @ second` of matrices, (..., 4, 4), added in one order on every processor."""
+    terms = (first[..., :, i, None] * second[..., None, i, :] for i in range(4))
+    return np.asarray(reduce(np.add, terms))
