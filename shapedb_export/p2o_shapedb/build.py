@@ -19,7 +19,7 @@ import numpy as np
 from p2o_shapedb.assemble import Assembled, Made, assemble
 from p2o_shapedb.cache import Cache, Refusal, cache_key
 from p2o_shapedb.cad.overrides import read_overrides
-from p2o_shapedb.command import atomic_path, refuse_existing
+from p2o_shapedb.command import atomic_path, refuse_existing, writing
 from p2o_shapedb.config import BuildConfig
 from p2o_shapedb.database import ShapeDB, mesh_path
 from p2o_shapedb.process import Job, process_model
@@ -30,6 +30,8 @@ from p2o_shapedb.workers import Limits, run_in_workers
 from points2objects.errors import InputError
 
 log = logging.getLogger(__name__)
+
+_MOST_REASONS = 3
 
 
 def build(config: BuildConfig) -> BuildReport:
@@ -45,15 +47,17 @@ def build(config: BuildConfig) -> BuildReport:
     clock = _Clock()
     found = find_jobs(config, read_overrides(*config.overrides))
     cache = Cache(config.cache_folder)
-    cache.root.mkdir(parents=True, exist_ok=True)
+    with writing(cache.root):
+        cache.root.mkdir(parents=True, exist_ok=True)
     with clock.stage("models"):
         processed = _process(found.jobs, cache, config)
     with clock.stage("clusters"):
-        assembled = assemble(config, processed.made, cache)
+        with writing(cache.root):
+            assembled = assemble(config, processed.made, cache)
     with clock.stage("oracle"):
         oracle = measure_oracle(assembled.database, processed.made, cache, config)
     classes = report_classes(assembled.database, assembled.quality, oracle)
-    refused = (*found.left_out, *processed.refused)
+    refused = (*map(_printable, found.left_out), *processed.refused)
     with clock.stage("writing"), atomic_path(config.out, config.overwrite) as folder:
         report = _report(assembled, processed, refused, classes, clock.seconds)
         _write(folder, report, processed.made, cache, config)
@@ -88,8 +92,10 @@ def _process(jobs: tuple[Job, ...], cache: Cache, config: BuildConfig) -> _Proce
     missing = [i for i, key in enumerate(keys) if i not in refused and not cache.holds(key)]
     log.info("%d of %d models are in the cache", len(jobs) - len(missing), len(jobs))
     refused |= _make([(jobs[i], cache, keys[i]) for i in missing], missing, config)
+    refused = {i: _printable(reason) for i, reason in refused.items()}
     if refused and config.strict:
         raise InputError(refused[min(refused)])
+    _check_classes(config, jobs, refused)
     made = tuple(
         Made(job, key, cache.facts(key))
         for i, (job, key) in enumerate(zip(jobs, keys, strict=True))
@@ -97,6 +103,28 @@ def _process(jobs: tuple[Job, ...], cache: Cache, config: BuildConfig) -> _Proce
     )
     reasons = tuple(refused[i] for i in sorted(refused))
     return _Processed(made, reasons, sum(i not in refused for i in missing))
+
+
+def _check_classes(config: BuildConfig, jobs: tuple[Job, ...], refused: dict[int, str]) -> None:
+    """Say why, if of all the files of a class none, or too few, can be used."""
+    for name in config.classes:
+        places = [i for i, job in enumerate(jobs) if job.class_name == name]
+        reasons = [refused[i] for i in places if i in refused]
+        left = len(places) - len(reasons)
+        if reasons and left < config.exemplars_per_class:
+            more = (
+                f"; and {len(reasons) - _MOST_REASONS} more" if len(reasons) > _MOST_REASONS else ""
+            )
+            raise InputError(
+                f"class {name}: {left} of {len(places)} models can be used, fewer than "
+                f"--exemplars-per-class {config.exemplars_per_class}; left out: "
+                f"{'; '.join(reasons[:_MOST_REASONS])}{more}"
+            )
+
+
+def _printable(line: str) -> str:
+    """Return a line with the bytes of a file's name that are no text replaced."""
+    return line.encode("utf-8", "replace").decode("utf-8")
 
 
 def _key(job: Job) -> str:
@@ -128,12 +156,16 @@ def _make(tasks: list[_Task], places: list[int], config: BuildConfig) -> dict[in
         for outcome in outcomes:
             bar.update()
             job, cache, key = tasks[outcome.index]
-            reason = outcome.value
+            done = outcome.value or TaskEnd()
+            if done.trouble:
+                raise InputError(done.trouble)
+            reason = done.refusal
             if outcome.failure:
                 reason = f"{job.name}: {outcome.failure}"
                 log.warning("%s", reason)
                 if outcome.timed_out:
-                    cache.refuse(key, Refusal(reason, config.time_limit_s))
+                    with writing(cache.root):
+                        cache.refuse(key, Refusal(reason, config.time_limit_s))
             if reason:
                 refused[places[outcome.index]] = reason
                 if config.strict:
@@ -141,16 +173,36 @@ def _make(tasks: list[_Task], places: list[int], config: BuildConfig) -> dict[in
     return refused
 
 
-def process_task(task: _Task) -> str:
-    """Make one model's record in the cache; return why not, or nothing."""
+@dataclass(frozen=True)
+class TaskEnd:
+    """How the processing of one model ended.
+
+    Attributes:
+        refusal: Why it cannot be used; empty if it can.
+        trouble: What kept its record from being stored, which is no fault of the model's.
+    """
+
+    refusal: str = ""
+    trouble: str = ""
+
+
+def process_task(task: _Task) -> TaskEnd:
+    """Make one model's record in the cache, or note there why not."""
     job, cache, key = task
+    record, refusal = None, ""
     try:
         record = process_model(job)
     except InputError as error:
-        cache.refuse(key, Refusal(str(error)))
-        return str(error)
-    cache.put(key, record)
-    return ""
+        refusal = str(error)
+    try:
+        with writing(cache.root):
+            if record is None:
+                cache.refuse(key, Refusal(refusal))
+            else:
+                cache.put(key, record)
+    except InputError as error:
+        return TaskEnd(trouble=str(error))
+    return TaskEnd(refusal=refusal)
 
 
 def _report(

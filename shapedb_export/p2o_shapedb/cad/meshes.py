@@ -1,9 +1,11 @@
 """Read CAD files: one triangle soup with vertex colours, or one clear line why not."""
 
+import hashlib
+import itertools
 import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -12,15 +14,18 @@ from p2o_shapedb.cad.gltf_meshes import read_gltf
 from p2o_shapedb.cad.mesh_colors import GREY
 from p2o_shapedb.cad.mesh_part import MeshPart
 from p2o_shapedb.cad.model_folder import LoadLimits
+from p2o_shapedb.cad.model_search import EXTENSIONS as EXTENSIONS
+from p2o_shapedb.cad.model_search import alike_folders, unread_line, walk
 from p2o_shapedb.cad.plain_formats import read_plain
 from points2objects.errors import InputError, check_shape
 from points2objects.geometry import ByteArray, FloatArray, IntArray
 
-EXTENSIONS = (".glb", ".gltf", ".obj", ".ply", ".off", ".stl")
 LARGEST = 1e9
 """Coordinates beyond are taken for damage; squares of them still fit."""
 
 DEFAULT_LIMITS = LoadLimits()
+_MOST_LETTERS = 160
+_MOST_NAMED = 12
 
 
 @dataclass(frozen=True)
@@ -72,12 +77,16 @@ class CadFile:
 
     @property
     def name(self) -> str:
-        """The file's stem with nothing that a file name cannot hold."""
-        return re.sub(r"[^A-Za-z0-9._-]+", "_", self.path.stem)
+        """Its path below the class, without suffix and with nothing that names cannot hold."""
+        below = PurePosixPath(self.key.split("/", 1)[-1]).with_suffix("")
+        name = re.sub(r"[^A-Za-z0-9._-]+", "_", str(below))
+        if len(name) <= _MOST_LETTERS:
+            return name
+        return f"{name[:_MOST_LETTERS]}-{hashlib.sha256(self.key.encode()).hexdigest()[:8]}"
 
 
 def find_cad(root: Path, classes: tuple[str, ...]) -> tuple[CadFile, ...]:
-    """List the CAD files `<root>/<class>/*` of some classes, sorted.
+    """List the CAD files below `<root>/<class>` for some classes, sorted.
 
     `<root>/index.json`, when there, is a list of objects with `path` (below the root) and any of
     `source`, `licence`, `title`, `creator`, `ship`. Files it does not name count as not shippable.
@@ -90,15 +99,17 @@ def find_cad(root: Path, classes: tuple[str, ...]) -> tuple[CadFile, ...]:
     index = _read_index(root / "index.json")
     found = []
     for class_name in classes:
-        for path in sorted((root / class_name).glob("*")):
+        folder = root / class_name
+        for path in walk(folder) if folder.is_dir() else ():
             if path.suffix.lower() in EXTENSIONS:
-                known = index.get(f"{class_name}/{path.name}", {})
+                key = path.relative_to(root).as_posix()
+                known = index.get(key, {})
                 credit = [known.get("title"), known.get("creator")]
                 found.append(
                     CadFile(
                         path=path,
                         class_name=class_name,
-                        key=f"{class_name}/{path.name}",
+                        key=key,
                         source=str(known.get("source") or root.name),
                         licence=str(known.get("licence") or "unknown"),
                         attribution=" by ".join(str(word) for word in credit if word),
@@ -108,9 +119,22 @@ def find_cad(root: Path, classes: tuple[str, ...]) -> tuple[CadFile, ...]:
     if not found:
         raise InputError(
             f"--cad {root}: no CAD files; expected <class>/*.{{glb,gltf,obj,ply,off,stl}} with "
-            f"class one of {', '.join(classes)}"
+            f"class one of {', '.join(classes)}{_what_is_there(root, classes)}"
         )
     return tuple(found)
+
+
+def _what_is_there(root: Path, classes: tuple[str, ...]) -> str:
+    folders = sorted(path.name for path in root.iterdir() if path.is_dir())
+    if not folders:
+        return "; it holds no folders"
+    more = ", .." if len(folders) > _MOST_NAMED else ""
+    alike = [(name, one) for one in classes for name in alike_folders(root, one)]
+    advice = f": rename {alike[0][0]!r} to {alike[0][1]!r}" if alike else ""
+    below = itertools.chain.from_iterable(walk(root / one) for one in classes if one in folders)
+    unread = unread_line(root, below)
+    there = f"; the folders there are {', '.join(folders[:_MOST_NAMED])}{more}{advice}"
+    return f"{there}; {unread}" if unread else there
 
 
 def _read_index(path: Path) -> dict[str, dict[str, Any]]:

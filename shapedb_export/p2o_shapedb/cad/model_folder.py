@@ -58,7 +58,9 @@ class ModelFolder:
     def of(cls, path: Path, limits: LoadLimits) -> "ModelFolder":
         """Return the folder of a CAD file."""
         # ShapeNetCore.v2 has <id>/models/model_normalized.obj and its textures in <id>/images.
-        if path.parent.name == "models" and path.stem == "model_normalized":
+        is_shapenet = path.parent.name == "models" and path.stem == "model_normalized"
+        # Sketchfab's originals have source/<model> and their textures in textures/.
+        if is_shapenet or path.parent.name == "source":
             return cls(path.parent.parent, limits.file_bytes)
         return cls(path.parent, limits.file_bytes)
 
@@ -137,7 +139,8 @@ class ModelFolder:
         """
         names = spellings(name)
         last = [re.split(r"[/\\]", spelling)[-1] for spelling in names]
-        below = [f"{folder}/{file}" for folder in _TEXTURE_FOLDERS for file in last]
+        places = (f"{up}{folder}" for up in ("", "../") for folder in _TEXTURE_FOLDERS)
+        below = [f"{place}/{file}" for place in places for file in last]
         for choice in (*names, *last, *below):
             with contextlib.suppress(InputError):
                 return self.locate(choice, beside)
