@@ -3,8 +3,10 @@
 import contextlib
 import hashlib
 import logging
+import os
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +21,7 @@ from p2o_shapedb.clustering.soft_labels import soft_labels, soft_radius
 from p2o_shapedb.config import BuildConfig
 from p2o_shapedb.database import SDF_SIZE, ModelEntry, ShapeDB
 from p2o_shapedb.process import Facts, Job
+from p2o_shapedb.twins import twin_groups
 from points2objects.errors import InputError
 from points2objects.geometry import FloatArray
 
@@ -63,7 +66,8 @@ def assemble(config: BuildConfig, made: tuple[Made, ...], cache: Cache) -> Assem
         InputError: A class has no models, or too few.
     """
     k = config.exemplars_per_class
-    splits = assign_splits([item.job for item in made], config)
+    twins = _find_twins(made, cache, config.classes)
+    splits = assign_splits([item.job for item in made], config, twins)
     exemplar_id = np.zeros(len(made), np.int32)
     labels = np.zeros((len(made), k), np.float32)
     exemplar_model: list[int] = []
@@ -101,27 +105,68 @@ def assemble(config: BuildConfig, made: tuple[Made, ...], cache: Cache) -> Assem
     return Assembled(database, tuple(quality))
 
 
-def assign_splits(jobs: list[Job], config: BuildConfig) -> list[str]:
-    """Assign each model to "train" or "val".
+def assign_splits(
+    jobs: list[Job], config: BuildConfig, twins: Sequence[int] | None = None
+) -> list[str]:
+    """Assign each model to "train" or "val"; twins go together.
 
     `config.held_out` decides if there is one, otherwise a hash of the model's id; every class with
-    a spare model then gets a val one.
+    a spare model then gets a val one, and none is without a train one.
+
+    Args:
+        jobs: The models.
+        config: Options of the build.
+        twins: For each model the first of those that are the same shape; none are by default.
 
     Raises:
         InputError: The file is no text, or names no model of the build.
     """
+    groups: dict[int, list[int]] = {}
+    for i, first in enumerate(range(len(jobs)) if twins is None else twins):
+        groups.setdefault(first, []).append(i)
     if config.held_out is not None and jobs:
-        return _listed_splits(jobs, config.held_out)
-    drawn = [
-        int(hashlib.sha256(f"{config.seed}/{job.id}".encode()).hexdigest()[:13], 16) / 16**13
-        for job in jobs
-    ]
-    splits = ["val" if value < config.val_share else "train" for value in drawn]
+        listed = _listed_splits(jobs, config.held_out)
+        held = {
+            i for rows in groups.values() if any(listed[i] == "val" for i in rows) for i in rows
+        }
+        return ["val" if i in held else "train" for i in range(len(jobs))]
+    drawn = {first: _draw(jobs, rows, config.seed) for first, rows in groups.items()}
+    held_out = {first for first, value in drawn.items() if value < config.val_share}
     for class_name in config.classes:
-        rows = [i for i, job in enumerate(jobs) if job.class_name == class_name]
-        if config.val_share and len(rows) > config.exemplars_per_class + 1:
-            splits[min(rows, key=lambda i: drawn[i])] = "val"
-    return splits
+        own = [first for first in groups if jobs[first].class_name == class_name]
+        by_draw = sorted(own, key=lambda first: drawn[first])
+        total = sum(len(groups[first]) for first in own)
+        spare = [f for f in by_draw if total - len(groups[f]) > config.exemplars_per_class]
+        if config.val_share and spare:
+            held_out.add(spare[0])
+        if own and held_out.issuperset(own):
+            held_out.remove(by_draw[-1])
+    held = {i for first in held_out for i in groups[first]}
+    return ["val" if i in held else "train" for i in range(len(jobs))]
+
+
+def _draw(jobs: list[Job], rows: list[int], seed: int) -> float:
+    name = f"{seed}/{min(jobs[i].id for i in rows)}"
+    return int(hashlib.sha256(name.encode()).hexdigest()[:13], 16) / 16**13
+
+
+def _find_twins(made: tuple[Made, ...], cache: Cache, classes: tuple[str, ...]) -> list[int]:
+    """Return for each model the first of its class that is the same shape, and tell of them."""
+    found = list(range(len(made)))
+    for class_name in classes:
+        rows = [i for i, item in enumerate(made) if item.job.class_name == class_name]
+        extents = np.array([made[i].facts.extent_m for i in rows]).reshape(-1, 3)
+        groups = twin_groups(cache, [made[i].key for i in rows], extents)
+        for place, group in zip(rows, groups, strict=True):
+            found[place] = rows[group]
+        for first in sorted({rows[group] for group in groups}):
+            same = [made[i].job.id for i in rows if found[i] == first]
+            if len(same) > 1:
+                log.warning(
+                    "%d models are one shape, and kept on one side of the split: %s%s",
+                    *(len(same), ", ".join(same[:4]), ", .." if len(same) > 4 else ""),
+                )
+    return found
 
 
 def _listed_splits(jobs: list[Job], path: Path) -> list[str]:
@@ -165,6 +210,10 @@ def _grids(cache: Cache, keys: list[str], in_memory: int) -> Iterator[FloatArray
         path = Path(folder) / "sdf.npy"
         shape = (len(keys), SDF_SIZE, SDF_SIZE, SDF_SIZE)
         grids = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+        if sys.platform == "linux":
+            # On a full disk this fails with an error; writing to the map would kill the process.
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
         for row, key in enumerate(keys):
             grids[row] = cache.sdf(key)
         yield grids

@@ -3,14 +3,15 @@
 import contextlib
 import json
 import logging
+import math
 import os
 import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,14 @@ import numpy as np
 
 from p2o_shapedb.assemble import Assembled, Made, assemble
 from p2o_shapedb.cache import Cache, Refusal, cache_key
-from p2o_shapedb.cad.overrides import read_overrides
+from p2o_shapedb.cad.overrides import Overrides, read_overrides
 from p2o_shapedb.command import atomic_path, refuse_existing, writing
 from p2o_shapedb.config import BuildConfig
 from p2o_shapedb.database import ShapeDB, mesh_path
 from p2o_shapedb.process import Job, process_model
 from p2o_shapedb.reports.oracle_report import measure_oracle
 from p2o_shapedb.reports.report import BuildReport, ClassReport, WorkReport, report_classes
+from p2o_shapedb.sizes import size_warning
 from p2o_shapedb.sources import find_jobs
 from p2o_shapedb.workers import Limits, run_in_workers
 from points2objects.errors import InputError
@@ -32,6 +34,8 @@ from points2objects.errors import InputError
 log = logging.getLogger(__name__)
 
 _MOST_REASONS = 3
+_FEW = 3
+"""Models that do not tell what size is usual in their class."""
 
 
 def build(config: BuildConfig) -> BuildReport:
@@ -45,15 +49,16 @@ def build(config: BuildConfig) -> BuildReport:
     """
     refuse_existing(config.out, config.overwrite)
     clock = _Clock()
-    found = find_jobs(config, read_overrides(*config.overrides))
+    overrides = read_overrides(*config.overrides)
+    found = find_jobs(config, overrides)
     cache = Cache(config.cache_folder)
     with writing(cache.root):
         cache.root.mkdir(parents=True, exist_ok=True)
     with clock.stage("models"):
         processed = _process(found.jobs, cache, config)
-    with clock.stage("clusters"):
-        with writing(cache.root):
-            assembled = assemble(config, processed.made, cache)
+        processed = replace(processed, odd=_odd_sizes(processed.made, overrides))
+    with clock.stage("clusters"), writing(cache.root):
+        assembled = assemble(config, processed.made, cache)
     with clock.stage("oracle"):
         oracle = measure_oracle(assembled.database, processed.made, cache, config)
     classes = report_classes(assembled.database, assembled.quality, oracle)
@@ -72,6 +77,25 @@ class _Processed:
     made: tuple[Made, ...]
     refused: tuple[str, ...]
     fresh: int
+    odd: Mapping[str, str] = field(default_factory=dict)
+
+
+def _odd_sizes(made: tuple[Made, ...], overrides: Overrides) -> dict[str, str]:
+    """Warn of models whose size is far from what is usual in their class; return why, by id."""
+    known = {synset.class_name: synset.diagonal_m for synset in overrides.synsets.values()}
+    found: dict[str, str] = {}
+    for class_name in {item.job.class_name for item in made}:
+        own = [item for item in made if item.job.class_name == class_name]
+        diagonals = [math.hypot(*item.facts.extent_m.tolist()) for item in own]
+        usual = float(np.median(diagonals))
+        if len(own) < _FEW:
+            usual = known.get(class_name, usual)
+        for item, diagonal in zip(own, diagonals, strict=True):
+            line = size_warning(diagonal, usual)
+            if line:
+                found[item.job.id] = line
+                log.warning("%s: %s", _printable(item.job.name), line)
+    return found
 
 
 def _process(jobs: tuple[Job, ...], cache: Cache, config: BuildConfig) -> _Processed:
@@ -216,12 +240,20 @@ def _report(
     return BuildReport(
         database=assembled.database,
         refused=refused,
-        repaired={m.job.id: m.facts.repairs for m in processed.made if m.facts.repairs},
+        repaired=_repaired(processed),
         methods=dict(Counter(fact.method for fact in facts)),
         sdf_seconds=float(np.median([fact.seconds for fact in facts])),
         classes=classes,
         work=WorkReport(processed.fresh, len(facts) - processed.fresh, dict(seconds)),
     )
+
+
+def _repaired(processed: _Processed) -> dict[str, tuple[str, ...]]:
+    noted = {
+        m.job.id: (*m.facts.repairs, *filter(None, [processed.odd.get(m.job.id)]))
+        for m in processed.made
+    }
+    return {name: phrases for name, phrases in noted.items() if phrases}
 
 
 def _write(
