@@ -111,7 +111,7 @@ def assign_splits(
     """Assign each model to "train" or "val"; twins go together.
 
     `config.held_out` decides if there is one, otherwise a hash of the model's id; every class with
-    a spare model then gets a val one, and none is without a train one.
+    a spare model then gets a val one, and none lacks train ones for its exemplars.
 
     Args:
         jobs: The models.
@@ -139,8 +139,12 @@ def assign_splits(
         spare = [f for f in by_draw if total - len(groups[f]) > config.exemplars_per_class]
         if config.val_share and spare:
             held_out.add(spare[0])
-        if own and held_out.issuperset(own):
-            held_out.remove(by_draw[-1])
+        # Exemplars come first: what is left to train on must not be too little for want of luck.
+        left = sum(len(groups[first]) for first in own if first not in held_out)
+        for first in reversed([first for first in by_draw if first in held_out]):
+            if left < config.exemplars_per_class:
+                held_out.remove(first)
+                left += len(groups[first])
     held = {i for first in held_out for i in groups[first]}
     return ["val" if i in held else "train" for i in range(len(jobs))]
 

@@ -26,7 +26,7 @@ from p2o_shapedb.database import ShapeDB, mesh_path
 from p2o_shapedb.process import Job, process_model
 from p2o_shapedb.reports.oracle_report import measure_oracle
 from p2o_shapedb.reports.report import BuildReport, ClassReport, WorkReport, report_classes
-from p2o_shapedb.sizes import size_warning
+from p2o_shapedb.sizes import size_warning, usual_size
 from p2o_shapedb.sources import find_jobs
 from p2o_shapedb.workers import Limits, run_in_workers
 from points2objects.errors import InputError
@@ -34,8 +34,6 @@ from points2objects.errors import InputError
 log = logging.getLogger(__name__)
 
 _MOST_REASONS = 3
-_FEW = 3
-"""Models that do not tell what size is usual in their class."""
 
 
 def build(config: BuildConfig) -> BuildReport:
@@ -82,14 +80,11 @@ class _Processed:
 
 def _odd_sizes(made: tuple[Made, ...], overrides: Overrides) -> dict[str, str]:
     """Warn of models whose size is far from what is usual in their class; return why, by id."""
-    known = {synset.class_name: synset.diagonal_m for synset in overrides.synsets.values()}
     found: dict[str, str] = {}
-    for class_name in {item.job.class_name for item in made}:
+    for class_name in sorted({item.job.class_name for item in made}):
         own = [item for item in made if item.job.class_name == class_name]
         diagonals = [math.hypot(*item.facts.extent_m.tolist()) for item in own]
-        usual = float(np.median(diagonals))
-        if len(own) < _FEW:
-            usual = known.get(class_name, usual)
+        usual = usual_size(np.array(diagonals), overrides.usual_diagonal(class_name))
         for item, diagonal in zip(own, diagonals, strict=True):
             line = size_warning(diagonal, usual)
             if line:
