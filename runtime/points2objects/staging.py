@@ -36,7 +36,8 @@ def staged_folder(target: Path) -> Iterator[Path]:
     Raises:
         OSError: The file system refuses.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.parent.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
     _bring_back(target)
     sweep(target.parent)
     temporary, lock = _make_folder(target)
@@ -60,8 +61,7 @@ def create_temporary(target: Path) -> tuple[Path, int]:
     while True:
         temporary = _temporary_name(target, TEMPORARY)
         descriptor = os.open(temporary, flags, 0o666)
-        _lock(descriptor)
-        if _is_still_there(temporary, descriptor):
+        if _lock(descriptor) and _is_still_there(temporary, descriptor):
             return temporary, descriptor
         os.close(descriptor)
 
@@ -79,7 +79,7 @@ def sweep(folder: Path) -> None:
                 _remove_unlocked(path)
 
 
-def cure(error: OSError) -> str:
+def cure(error: OSError, otherwise: str = "is the folder there?") -> str:
     """Say what to do about an error of writing."""
     return {
         errno.ENOSPC: "make room on the disk",
@@ -90,7 +90,7 @@ def cure(error: OSError) -> str:
         errno.EPERM: "choose a place that you may write to",
         errno.ENAMETOOLONG: "choose a shorter name",
         errno.EISDIR: "a folder of that name is there",
-    }.get(error.errno or 0, "is the folder there?")
+    }.get(error.errno or 0, otherwise)
 
 
 def _temporary_name(target: Path, suffix: str) -> Path:
@@ -108,20 +108,30 @@ def _make_folder(target: Path) -> tuple[Path, int | None]:
         temporary.mkdir()
         if sys.platform == "win32":
             return temporary, None
-        lock = os.open(temporary, os.O_RDONLY)
-        _lock(lock)
-        if _is_still_there(temporary, lock):
+        try:
+            lock = os.open(temporary, os.O_RDONLY)
+        except FileNotFoundError:  # another's sweep came before the lock
+            continue
+        if _lock(lock) and _is_still_there(temporary, lock):
             return temporary, lock
         os.close(lock)
 
 
-def _lock(descriptor: int) -> None:
-    """Mark a file or folder as in use; where the file system knows no locks it stays unmarked."""
+def _lock(descriptor: int) -> bool:
+    """Mark a file or folder as in use; tell whether no sweep has it, which will remove it.
+
+    Where the file system knows no locks it stays unmarked.
+    """
     if sys.platform != "win32":
         import fcntl
 
-        with contextlib.suppress(OSError):
+        try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+    return True
 
 
 def _is_still_there(path: Path, descriptor: int) -> bool:

@@ -16,10 +16,9 @@ from points2objects.staging import cure, staged_path
 
 Config = TypeVar("Config")
 
-_CURED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 _REFUSALS = (
-    *(*_CURED, errno.EIO, errno.ENOTDIR, errno.ENAMETOOLONG),
-    *(errno.ELOOP, errno.EISDIR, errno.ENOTEMPTY),
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
+    *(errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR, errno.ENOTEMPTY),
 )
 """What a file system answers when it is not the program's fault."""
 
@@ -128,7 +127,7 @@ def writing(path: Path) -> Iterator[None]:
         if not short and error.errno not in _REFUSALS:
             raise
         full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) if short else error
-        advice = cure(full) if full.errno in _CURED else "choose another --out"
+        advice = cure(full, otherwise="choose another --out")
         raise InputError(f"cannot write {path}: {full.strerror}; {advice}") from error
 
 

@@ -69,6 +69,7 @@ class _Reader:
             self.notes.append("a node's transform is not finite, and left out")
         mesh = item(self.document.json, "meshes", placed.node["mesh"])
         weights = morph_weights(placed.node, mesh)
+        self._vertices_left -= len(weights)  # a file may have very many, in very many nodes
         skin = self._skin(placed.node)
         for file_from_node in instances(self.document, placed):
             for index in range(len(items(mesh, "primitives"))):

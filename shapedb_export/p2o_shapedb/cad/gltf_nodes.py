@@ -36,7 +36,8 @@ class SceneNodes:
     Attributes:
         shown: Those that show a mesh.
         hidden: Number of meshes that KHR_node_visibility hides.
-        placed: `file_from_node` of every node of the scene.
+        placed: `file_from_node` of every node of the scene, and of all others where the file has
+            skins, whose joints need not be in the scene.
     """
 
     shown: tuple[PlacedNode, ...]
@@ -79,7 +80,34 @@ def walk_scene(document: Record, parts: int) -> SceneNodes:
         if "mesh" in node and not unseen:
             shown.append(PlacedNode(node, file_from_node, mended))
         hidden += "mesh" in node and unseen
+    if items(document, "skins"):
+        placed |= _placed_elsewhere(document, placed)
     return SceneNodes(tuple(shown), hidden, placed)
+
+
+def _placed_elsewhere(document: Record, placed: Mapping[int, FloatArray]) -> dict[int, FloatArray]:
+    """Return `file_from_node` of the nodes outside of the scene; none of those in circles."""
+    nodes = [item(document, "nodes", i) for i in range(len(items(document, "nodes")))]
+    parents = {
+        child: parent
+        for parent, node in enumerate(nodes)
+        for child in items(node, "children")
+        if isinstance(child, int)
+    }
+    found: dict[int, FloatArray] = {}
+    for index in range(len(nodes)):
+        chain: dict[int, None] = {}
+        node: int | None = index
+        while node is not None and node not in placed and node not in found and node not in chain:
+            chain[node] = None
+            node = parents.get(node)
+        if node is None or node not in chain:
+            matrix = np.eye(4) if node is None else found[node] if node in found else placed[node]
+            for below in reversed(chain):
+                with np.errstate(all="ignore"):
+                    matrix = transformed(matrix, node_matrix(nodes[below]).T)
+                found[below] = matrix
+    return found
 
 
 def extension(record: Record, name: str) -> Record:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from p2o_shapedb.cad.gltf_document import GltfDocument, Record, item, items, read_accessor
-from p2o_shapedb.cad.gltf_nodes import PlacedNode, SceneNodes, extension, node_matrix, trs_matrices
+from p2o_shapedb.cad.gltf_nodes import PlacedNode, SceneNodes, extension, trs_matrices
 from points2objects.errors import InputError
 from points2objects.geometry import FloatArray, IntArray
 
@@ -156,8 +156,11 @@ def read_skin(document: GltfDocument, index: Any, scene: SceneNodes) -> Skin:
     joints = items(skin, "joints")
     if not 0 < len(joints) <= _MOST_JOINTS:
         raise InputError(f"has a skin of {len(joints)} joints; 1 to {_MOST_JOINTS} are read")
-    parents = _parents(document.json)
-    placed = np.stack([_placed(document.json, joint, scene, parents) for joint in joints])
+    for joint in joints:
+        item(document.json, "nodes", joint)
+        if joint not in scene.placed:
+            raise InputError("has a skin whose joints form a circle")
+    placed = np.stack([scene.placed[joint] for joint in joints])
     if "inverseBindMatrices" not in skin:
         return Skin(placed)
     values = read_accessor(document, skin["inverseBindMatrices"], 2 * _MOST_JOINTS)
@@ -166,33 +169,6 @@ def read_skin(document: GltfDocument, index: Any, scene: SceneNodes) -> Skin:
     joint_from_mesh = values[: len(joints)].astype(float).reshape(-1, 4, 4).transpose(0, 2, 1)
     with np.errstate(all="ignore"):  # overflow shows up as vertices that are not finite
         return Skin(_chained(placed, joint_from_mesh))
-
-
-def _parents(document: Record) -> dict[int, int]:
-    count = len(items(document, "nodes"))
-    return {
-        child: parent
-        for parent in range(count)
-        for child in items(item(document, "nodes", parent), "children")
-        if isinstance(child, int)
-    }
-
-
-def _placed(document: Record, joint: Any, scene: SceneNodes, parents: dict[int, int]) -> FloatArray:
-    """Return `file_from_node` of a joint, which need not be in the scene."""
-    item(document, "nodes", joint)
-    chain: list[int] = []
-    index = joint
-    while index is not None and index not in scene.placed:
-        if index in chain or len(chain) > 1000:
-            raise InputError("has a skin whose joints form a circle")
-        chain.append(index)
-        index = parents.get(index)
-    matrix = scene.placed[index] if index is not None else np.eye(4)
-    with np.errstate(all="ignore"):
-        for node in reversed(chain):
-            matrix = _chained(matrix, node_matrix(item(document, "nodes", node)))
-    return matrix
 
 
 def _chained(first: FloatArray, second: FloatArray) -> FloatArray:

@@ -26,6 +26,7 @@ LARGEST = 1e9
 DEFAULT_LIMITS = LoadLimits()
 _MOST_LETTERS = 160
 _MOST_NAMED = 12
+_MOST_NOTES = 20
 
 
 @dataclass(frozen=True)
@@ -171,14 +172,24 @@ def load_mesh(path: Path, limits: LoadLimits = DEFAULT_LIMITS) -> RawMesh:
         found = read(path, limits)
         parts = [part for part in found.parts if len(part.faces)]
         if not parts:
-            raise InputError("; ".join(("holds no triangles", *found.notes)))
-        return clean(_joined(parts, found.notes), str(path))
+            raise InputError("; ".join(("holds no triangles", *found.notes[:3])))
+        return clean(_joined(parts, _shortened(found.notes)), str(path))
     except InputError as error:
         line = " ".join(str(error).split())
         raise InputError(line if line.startswith(str(path)) else f"{path}: {line}") from error
     except (MemoryError, OSError) as error:
         reason = " ".join(str(error).split()) or "it takes more memory than there is"
         raise InputError(f"{path}: cannot read it as a mesh ({reason})") from error
+    except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
+        # What a reader should have refused itself must not end a build of a thousand files.
+        reason = f"{type(error).__name__}: {error}"[:200]
+        reason = " ".join(reason.split())
+        raise InputError(f"{path}: cannot read it as a mesh ({reason})") from error
+
+
+def _shortened(notes: tuple[str, ...]) -> tuple[str, ...]:
+    more = len(notes) - _MOST_NOTES
+    return notes if more <= 0 else (*notes[:_MOST_NOTES], f"and {more} notes more")
 
 
 def clean(mesh: RawMesh, name: str) -> RawMesh:

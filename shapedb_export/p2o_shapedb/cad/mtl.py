@@ -1,7 +1,7 @@
 """Read the materials of an OBJ file: their colour, their texture and how it lies."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -130,11 +130,17 @@ def _leading_numbers(words: Sequence[str]) -> list[float]:
     return found
 
 
-def find_material(materials: dict[str, Material], name: str) -> Material | None:
-    """Return the material of a name: as it stands, without a comment, or in another code page."""
-    for choice in (name, re.split(r"\s#", name)[0].strip()):
-        if choice in materials:
-            return materials[choice]
-    known = {spelling: key for key in materials for spelling in spellings(key)}
-    same = next((known[choice] for choice in spellings(name) if choice in known), None)
-    return materials[same] if same is not None else None
+class Materials:
+    """The materials of a file by name."""
+
+    def __init__(self, materials: Mapping[str, Material]) -> None:
+        self._by_name = materials
+        self._by_spelling = {s: m for name, m in materials.items() for s in spellings(name)}
+
+    def find(self, name: str) -> Material | None:
+        """Return a material: by its name as it stands, without a comment, or in a code page."""
+        for choice in (name, re.split(r"\s#", name)[0].strip()):
+            if choice in self._by_name:
+                return self._by_name[choice]
+        known = (s for s in spellings(name) if s in self._by_spelling)
+        return next((self._by_spelling[s] for s in known), None)

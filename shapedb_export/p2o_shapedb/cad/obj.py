@@ -11,7 +11,7 @@ import numpy as np
 from p2o_shapedb.cad.mesh_colors import ImageReader, sample_nearest, to_bytes
 from p2o_shapedb.cad.mesh_part import MeshFile, MeshPart
 from p2o_shapedb.cad.model_folder import LoadLimits
-from p2o_shapedb.cad.mtl import Material, find_material, parse_materials
+from p2o_shapedb.cad.mtl import Material, Materials, parse_materials
 from p2o_shapedb.cad.polygons import Polygons, triangulate
 from p2o_shapedb.cad.side_reader import SideReader
 from p2o_shapedb.cad.surface import check_triangles, split_vertices
@@ -37,18 +37,22 @@ def read_obj(path: Path, data: bytes, limits: LoadLimits) -> MeshFile:
     if lost:
         side.notes.append(f"{lost} vertices are no numbers")
     painter = _Painter(parsed, side, ImageReader(limits.image_pixels))
-    materials = _materials(parsed.libraries, side)
+    materials = Materials(_materials(parsed.libraries, side))
     cut = triangulate(parsed.vertices, parsed.polygons)
     owner = parsed.material_of_face[cut.faces]
+    order = np.argsort(owner, kind="stable")
+    numbers, counts = np.unique(owner, return_counts=True)
+    if len(numbers) > limits.parts:
+        raise InputError(f"has {len(numbers)} materials; at most {limits.parts} are read")
     parts = []
-    for number in np.unique(owner).tolist():
+    for number, end, count in zip(numbers.tolist(), np.cumsum(counts), counts, strict=True):
         material = None
         if number:
             name = parsed.materials[number - 1]
-            material = find_material(materials, name)
+            material = materials.find(name)
             if material is None:
                 side.notes.append(f"material {name[:40]!r} not found")
-        parts.append(painter.part(cut.corners[owner == number], material))
+        parts.append(painter.part(cut.corners[order[end - count : end]], material))
     return MeshFile(tuple(parts), tuple(dict.fromkeys(side.notes)))
 
 
@@ -147,7 +151,7 @@ class _Rows:
         return self._chunks
 
     def _convert(self) -> None:
-        rows = [line.split()[: self._most] for line in self._waiting]
+        rows = [line.split(None, self._most)[: self._most] for line in self._waiting]
         if not rows:
             return
         widths = np.array([len(row) for row in rows])
