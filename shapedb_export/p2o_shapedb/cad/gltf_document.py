@@ -137,6 +137,8 @@ def read_accessor(document: GltfDocument, index: Any, most: int) -> Array:
     if count > most:
         raise InputError(f"accessor {index} has {count} elements, more than the {most} allowed")
     kind, component = accessor.get("type"), accessor.get("componentType")
+    if not isinstance(kind, str) or not isinstance(component, int):
+        raise InputError(f"accessor {index} is of an unknown type")
     if kind not in _WIDTHS or component not in COMPONENTS:
         raise InputError(f"accessor {index} is of an unknown type")
     dtype, width = np.dtype(COMPONENTS[component]), _WIDTHS[kind]

@@ -58,7 +58,8 @@ def walk_scene(document: Record, parts: int) -> SceneNodes:
     count = len(items(document, "nodes"))
     if count > _NODES_PER_PART * parts:
         raise InputError(f"has {count} nodes; at most {_NODES_PER_PART * parts} are read")
-    waiting = [(root, np.eye(4), False, False) for root in reversed(_roots(document))]
+    identity: FloatArray = np.eye(4)
+    waiting = [(root, identity, False, False) for root in reversed(_roots(document))]
     placed: dict[int, FloatArray] = {}
     shown: list[PlacedNode] = []
     hidden = 0
@@ -134,11 +135,12 @@ def node_matrix(node: Record) -> FloatArray:
     """Return a node's own transform, (4, 4)."""
     if "matrix" in node:
         return numbers(node, "matrix", (0.0,) * 16).reshape(4, 4).T
-    return trs_matrices(
+    (matrix,) = trs_matrices(
         numbers(node, "translation", (0.0, 0.0, 0.0))[None],
         numbers(node, "rotation", (0.0, 0.0, 0.0, 1.0))[None],
         numbers(node, "scale", (1.0, 1.0, 1.0))[None],
-    )[0]
+    )
+    return np.asarray(matrix)
 
 
 def trs_matrices(translation: FloatArray, rotation: FloatArray, scale: FloatArray) -> FloatArray:

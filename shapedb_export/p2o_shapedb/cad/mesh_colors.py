@@ -75,7 +75,8 @@ def sample_nearest(image: ByteArray, uv: FloatArray) -> ByteArray:
         uv: (v, 2) in 0..1, origin at the image's top left corner, v downwards.
     """
     height, width = image.shape[:2]
-    unit = np.nan_to_num(np.asarray(uv, float), posinf=0.0, neginf=0.0)[:, :2] % 1.0
+    with np.errstate(invalid="ignore"):  # some NaN count as invalid when cast
+        unit = np.nan_to_num(np.asarray(uv, float), posinf=0.0, neginf=0.0)[:, :2] % 1.0
     column = np.minimum((unit[:, 0] * width).astype(int), width - 1)
     row = np.minimum((unit[:, 1] * height).astype(int), height - 1)
     return np.asarray(image[row, column])

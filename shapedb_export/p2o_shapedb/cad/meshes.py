@@ -169,7 +169,8 @@ def load_mesh(path: Path, limits: LoadLimits = DEFAULT_LIMITS) -> RawMesh:
             raise InputError("cannot read it: no such file")
         if size > limits.file_bytes:
             raise InputError(f"is {size} bytes long; at most {limits.file_bytes} are read")
-        found = read(path, limits)
+        with np.errstate(all="ignore"):  # what overflows is refused for it afterwards
+            found = read(path, limits)
         parts = [part for part in found.parts if len(part.faces)]
         if not parts:
             raise InputError("; ".join(("holds no triangles", *found.notes[:3])))

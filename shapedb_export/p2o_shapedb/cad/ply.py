@@ -72,7 +72,8 @@ def _check_has_faces(header: Header) -> None:
 
 def _faces(elements: Mapping[str, Columns]) -> Polygons:
     """Return the faces, and strips behind them as triangles."""
-    corners, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    corners: list[IntArray] = [np.zeros(0, np.int64)]
+    counts: list[IntArray] = [np.zeros(0, np.int64)]
     for name in ("face", "tristrips"):
         lists = elements.get(name, Columns()).lists
         indices = next((lists[key] for key in _INDICES if key in lists), None)
@@ -129,7 +130,7 @@ def _colors(numbers: Mapping[str, Array]) -> ByteArray | None:
         scale = 255.0 / 65535.0
     elif parts.dtype.kind == "f" and values.max() <= 1.0:
         scale = 255.0
-    return np.clip(np.round(values * scale), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.round(values * scale), 0, 255), np.uint8)
 
 
 def _textured(
