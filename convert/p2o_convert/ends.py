@@ -99,8 +99,9 @@ def largest_differences(
     for image in images:
         before, after = (_network_maps(interpreter.run(image)) for interpreter in interpreters)
         for name, values in before.items():
-            apart = float(np.abs(values.real() - after[name].real()).max())
-            largest[name] = max(largest.get(name, 0.0), apart)
+            apart = np.abs(values.real() - after[name].real()).max()
+            # Unlike max, it lets no NaN pass for 0.
+            largest[name] = float(np.maximum(largest.get(name, 0.0), apart))
     return largest
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from p2o_demo.names import displayed
 
-_OWN = re.compile(r"session\.json|K\.txt|poses\.txt")
+_OWN = re.compile(r"session\.json|poses\.txt")
 _MARKS: tuple[tuple[str, str], ...] = (
     (r"odometry\.csv|camera_matrix\.csv", "Stray Scanner"),
     (r"transforms(_train|_test|_val)?\.json", "nerfstudio"),

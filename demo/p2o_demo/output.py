@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from p2o_demo.names import displayed, native_path, shortened
+from p2o_demo.quiet import silence_opencv
 from points2objects.errors import InputError
 from points2objects.geometry import ByteArray
 from points2objects.staging import cure, staged_folder
@@ -111,6 +112,7 @@ class OverlayWriter:
     def _open_video(self, size: tuple[int, int]) -> cv2.VideoWriter | None:
         if self._fps is None:
             return None
+        silence_opencv()
         codec = cv2.VideoWriter.fourcc(*"mp4v")
         path = self._folder / VIDEO_NAME
         with native_path(path) as name:

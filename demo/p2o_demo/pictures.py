@@ -26,8 +26,8 @@ PICTURE_SUFFIXES = (
 )
 """Endings of pictures; those of the last line are named when they are refused, not passed over."""
 
-MOST_PIXELS = 2**27
-"""134 megapixels: the largest sensors of phones without tricks, and less than 1 GB on the way."""
+MOST_PIXELS = 120_000_000
+"""More than phones of 108 megapixels take; up to 8 bytes each are needed on the way."""
 
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 _STRIP_ROWS = 256
@@ -55,7 +55,9 @@ def read_picture(path: Path, upright: bool = True) -> ByteArray:
             grey pictures are often depths or masks, so they are refused and not guessed about.
     """
     with _opened(path) as picture:
-        return _pixels(_in_rgb(ImageOps.exif_transpose(picture) if upright else picture))
+        if upright:
+            ImageOps.exif_transpose(picture, in_place=True)  # a copy would take as much again
+        return _pixels(_in_rgb(picture))
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -129,7 +131,7 @@ def _check_header(path: Path, picture: Image.Image, still: bool) -> None:
             f"{name}: holds {count} pictures, not one; save the one you mean as JPEG, or an "
             "animation as .mp4"
         )
-    if picture.mode.startswith("I") or re.search(r";16[BLN]", str(picture.tile)):
+    if picture.mode.startswith("I") or re.search(r";16[BLN]", str(getattr(picture, "tile", ""))):
         raise InputError(f"{name}: expected 8 bits per channel, got 16 or more; convert it")
     if picture.mode in _GREY and still:
         raise InputError(
@@ -143,7 +145,7 @@ def _in_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode == "CMYK" or not picture.has_transparency_data:
         return picture.convert("RGB")
     picture = picture.convert("RGBA")
-    if picture.getextrema()[3] == (255, 255):
+    if picture.getchannel("A").getextrema() == (255, 255):
         return picture.convert("RGB")
     white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
     return Image.alpha_composite(white, picture).convert("RGB")

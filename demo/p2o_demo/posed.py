@@ -90,8 +90,8 @@ def usable(makers: Iterable[Callable[[], PosedPicture]], left_out: LeftOut) -> l
     if not pictures:
         raise InputError(f"{refused[0]} (and none of the other {len(refused) - 1} frames either)"
                          if len(refused) > 1 else str(refused[0]))  # fmt: skip
-    for error in refused:
-        left_out.add(error)
+    for reason in refused:
+        left_out.add(reason)
     _warn(pictures)
     return pictures
 

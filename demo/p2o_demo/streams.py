@@ -136,6 +136,7 @@ def _file_backend() -> int:
 
 def _stream(video: cv2.VideoCapture, refused: str, live: bool) -> Stream:
     """Read the first picture, so that a bad source is refused before anything slow begins."""
+    count, fps = 0, USUAL_FPS
     try:
         size = video.get(cv2.CAP_PROP_FRAME_WIDTH) * video.get(cv2.CAP_PROP_FRAME_HEIGHT)
         count = int(np.clip(np.nan_to_num(video.get(cv2.CAP_PROP_FRAME_COUNT)), 0, 2**31))

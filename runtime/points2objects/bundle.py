@@ -213,7 +213,11 @@ def _parse_manifest(data: bytes) -> dict[str, Any]:
             f"{MANIFEST}: extra must be an object of JSON; convert the checkpoint again"
         )
     spec = manifest["spec"]
-    if _spec_digest(spec) != manifest["spec_sha256"]:
+    try:
+        digest = _spec_digest(spec)
+    except RecursionError as error:
+        raise BundleError(f"{MANIFEST}: its spec is nested too deeply; copy it again") from error
+    if digest != manifest["spec_sha256"]:
         raise BundleError(
             f"{MANIFEST}: the spec was changed after the bundle was written; convert the "
             "checkpoint again, or pass score_threshold at run time"

@@ -22,6 +22,8 @@ OPENCV_FROM_OPENGL: FloatArray = np.diag([1.0, -1.0, -1.0, 1.0])
 
 LEAST_FOV_DEG, MOST_FOV_DEG = 1.0, 179.0
 """Field of view across the longer side: beyond, K is in another unit, and resampling never ends."""
+MOST_M, LEAST_HEIGHT_M = 1e9, 1e-6
+"""Beyond, numbers overflow on their way to a scene: m from the origin, m above the plane."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +89,12 @@ class Camera:
                 "camera: world_from_camera must be rigid (rotation, translation); a matrix stored "
                 "row by row, with the translation in its last row, must be transposed"
             )
-        if not pose[1, 3] > self.support_height:
+        if max(float(np.abs(pose[:3, 3]).max()), abs(self.support_height)) > MOST_M:
+            raise InputError(
+                f"camera: the pose or the support plane lies more than {MOST_M:g} m from the "
+                "world's origin; pass metres"
+            )
+        if not pose[1, 3] - self.support_height > LEAST_HEIGHT_M:
             raise InputError(
                 f"camera: stands at height {pose[1, 3]:.3f} m, not above the support plane at "
                 f"{self.support_height:.3f} m; pass that plane's height as support_height"

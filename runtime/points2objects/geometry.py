@@ -88,7 +88,8 @@ class Box9DoF:
 
 def is_rotation(rotation: FloatArray, tolerance: float = 1e-4) -> bool:
     """Tell whether all matrices, (..., 3, 3), are orthonormal with determinant +1."""
-    if not np.isfinite(rotation).all():
+    # False for NaN, and before products that could overflow.
+    if not (np.abs(rotation) < 2).all():
         return False
     gram = np.swapaxes(rotation, -1, -2) @ rotation
     return bool(

@@ -30,13 +30,12 @@ def check_timestamp(timestamp_ns: object) -> int:
     Raises:
         InputError: It is no integer, negative, or longer than 63 bits.
     """
-    whole = isinstance(timestamp_ns, int | np.integer) and not isinstance(timestamp_ns, bool)
-    if not whole:
+    if isinstance(timestamp_ns, bool) or not isinstance(timestamp_ns, int | np.integer):
         raise InputError(
             f"timestamp_ns: expected whole nanoseconds, got {str(timestamp_ns)[:40]!r} "
             f"({type(timestamp_ns).__name__}); for seconds pass round(seconds * 1e9)"
         )
-    value = int(timestamp_ns)  # type: ignore[call-overload]
+    value = int(timestamp_ns)
     if not 0 <= value < 2**63:
         raise InputError(f"timestamp_ns: expected 0 or more, below 2**63, got {str(value)[:40]}")
     return value

@@ -74,12 +74,13 @@ def try_model(model: bytes, spec: ModelSpec) -> None:
     """
     check_structure(model)
     passed = _remembered(model, spec)
-    if passed is not None and passed.exists():
-        return
+    # The folder may be closed to us: then the model is tried again next time.
+    with contextlib.suppress(OSError):
+        if passed is not None and passed.is_file():
+            return
     _judge(_outcome(model, spec))
-    if passed is not None:
-        # Another process may do the same, or the folder be closed to us: then try it next time.
-        with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):
+        if passed is not None:
             passed.parent.mkdir(parents=True, exist_ok=True)
             passed.touch()
 

@@ -1,6 +1,9 @@
 """Put the records of all models together: splits, exemplars, labels, and figures about them."""
 
 import contextlib
+import logging
+import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +21,10 @@ from p2o_shapedb.config import BuildConfig
 from p2o_shapedb.database import SDF_SIZE, ModelEntry, ShapeDB
 from p2o_shapedb.process import Facts, Job
 from p2o_shapedb.splits import assign_splits
+from p2o_shapedb.twins import twin_groups
 from points2objects.geometry import FloatArray
+
+log = logging.getLogger(__name__)
 
 PROCEDURAL_SOURCE = "points2objects procedural"
 PROCEDURAL_LICENCE = "Apache-2.0"
@@ -55,7 +61,8 @@ class Assembled:
 def assemble(config: BuildConfig, made: tuple[Made, ...], cache: Cache) -> Assembled:
     """Cluster every class and label every model; each has enough of them."""
     k = config.exemplars_per_class
-    splits = assign_splits([item.job for item in made], config)
+    twins = _find_twins(made, cache, config.classes)
+    splits = assign_splits([item.job for item in made], config, twins)
     exemplar_id = np.zeros(len(made), np.int32)
     labels = np.zeros((len(made), k), np.float32)
     exemplar_model: list[int] = []
@@ -89,6 +96,25 @@ def assemble(config: BuildConfig, made: tuple[Made, ...], cache: Cache) -> Assem
     return Assembled(database, tuple(quality))
 
 
+def _find_twins(made: tuple[Made, ...], cache: Cache, classes: tuple[str, ...]) -> list[int]:
+    """Return for each model the first of its class that is the same shape, and tell of them."""
+    found = list(range(len(made)))
+    for class_name in classes:
+        rows = [i for i, item in enumerate(made) if item.job.class_name == class_name]
+        extents = np.array([made[i].facts.extent_m for i in rows]).reshape(-1, 3)
+        groups = twin_groups(cache, [made[i].key for i in rows], extents)
+        for place, group in zip(rows, groups, strict=True):
+            found[place] = rows[group]
+        for first in sorted({rows[group] for group in groups}):
+            same = [made[i].job.id for i in rows if found[i] == first]
+            if len(same) > 1:
+                log.warning(
+                    "%d models are one shape, and kept on one side of the split: %s%s",
+                    *(len(same), ", ".join(same[:4]), ", .." if len(same) > 4 else ""),
+                )
+    return found
+
+
 def _cluster(cache: Cache, job: ClusterJob) -> Clustered:
     with _grids(cache, list(job.keys), job.options.exact_up_to) as grids:
         found = cluster_class(grids, job.train, job.eligible, job.options)
@@ -108,6 +134,10 @@ def _grids(cache: Cache, keys: list[str], in_memory: int) -> Iterator[FloatArray
         path = Path(folder) / "sdf.npy"
         shape = (len(keys), SDF_SIZE, SDF_SIZE, SDF_SIZE)
         grids = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+        if sys.platform == "linux":
+            # On a full disk this fails with an error; writing to the map would kill the process.
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
         for row, key in enumerate(keys):
             grids[row] = cache.sdf(key)
         yield grids

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
@@ -23,6 +25,8 @@ SOURCES = "sources.json"
 """File of a database's folder with the digests of the CAD files."""
 
 _ARRAYS = ("sdf", "points", "exemplar_id", "exemplar_model", "soft_labels", "soft_radius")
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, AttributeError, NotImplementedError)
+"""What reading a broken database may raise, besides what its values do."""
 
 
 @dataclass(frozen=True)
@@ -250,7 +254,7 @@ class ShapeDB:
                 folder=folder,
                 **arrays,
             )
-        except (KeyError, TypeError, OSError, ValueError) as error:
+        except (KeyError, TypeError, OSError, ValueError, *_DAMAGE) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(

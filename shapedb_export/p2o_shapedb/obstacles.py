@@ -59,7 +59,7 @@ def refuse_too_few(
     short = [count for count in counts if count.eligible < config.exemplars_per_class]
     if not short:
         bare = [count.name for count in counts if count.models == count.train]
-        if bare and config.val_share and config.held_out is None:
+        if bare and refused is not None and config.val_share and config.held_out is None:
             log.warning(
                 "%s: no model is held out for validation; a class of --exemplars-per-class + 2 "
                 "models or more has one",
@@ -73,17 +73,17 @@ def refuse_too_few(
 
 def _told(count: ClassCount, config: BuildConfig, refused: Sequence[str]) -> str:
     """Say what a class lacks."""
-    lost = f" ({len(refused)} files left out, like {refused[0]})" if refused else ""
+    lost = f" ({_count(len(refused), 'file')} left out, like {refused[0]})" if refused else ""
     if not count.models:
         like = _spelled_otherwise(count.name, config)
         there = f", but there is {like}: rename it to {count.name}/" if like else ""
         missing = f"give --cad with a folder {count.name}/" if not refused else "none can be read"
         return f"class {count.name} has no models{lost}; {missing}{there}"
     if count.eligible == count.train:
-        return f"class {count.name} has {count.train} training models{lost}"
+        return f"class {count.name} has {_count(count.train, 'training model')}{lost}"
     return (
-        f"class {count.name} has {count.train} training models, of which {count.eligible} have a "
-        f"licence to become exemplars{lost}"
+        f"class {count.name} has {_count(count.train, 'training model')}, of which "
+        f"{count.eligible} have a licence to become exemplars{lost}"
     )
 
 
@@ -100,6 +100,10 @@ def _ways_out(config: BuildConfig, jobs: Sequence[Job], short: list[ClassCount])
     made = [count.name for count in short if config.procedural_of(count.name) > 0]
     more = f" or more --procedural for {', '.join(made)}" if made else ""
     return "; ".join([*ways, f"or give more --cad{more}"]).removeprefix("or ")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _spelled_otherwise(name: str, config: BuildConfig) -> str:

@@ -218,13 +218,21 @@ def test_old_and_new_heat_maps_differ_by_nothing(images: ByteArray) -> None:
     assert apart == dict.fromkeys(new.spec.outputs, 0.0)
 
 
-def test_what_needs_no_new_ends_is_said(older: Path, tmp_path: Path) -> None:
+def test_what_needs_no_new_ends_is_said(tmp_path: Path) -> None:
     done = renew(str(DEFAULT_BUNDLE), "--out", str(tmp_path / "out"))
     assert done.returncode == 2
     (line,) = [s for s in done.stderr.splitlines() if s.startswith("error:")]
     assert "takes uint8 and gives float32, so there are no int8 ends to renew; use it" in line
     assert not (tmp_path / "out").exists()
-    assert renew(str(older), "--out", str(older)).returncode == 2
+
+
+def test_a_bundle_is_not_replaced_unasked(older: Path) -> None:
+    from p2o_convert.renew import renew as renew_bundle
+
+    before = (older / "bundle.json").read_bytes()
+    with pytest.raises(InputError, match="exists; add --overwrite to replace it"):
+        renew_bundle(RenewConfig(older, older))
+    assert (older / "bundle.json").read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,8 @@ def run_inside(
     """Run the command in this process, which is much quicker: exit code, stdout, stderr."""
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
     code = runpy.run_path(str(SCRIPT))["main"]()
-    return code, *capfd.readouterr()
+    out, err = capfd.readouterr()
+    return code, out, err
 
 
 def half_a_png() -> bytes:

@@ -65,7 +65,8 @@ def test_frames_come_at_the_times_that_the_file_says(tmp_path: Path) -> None:
     path.write_bytes(with_varying_rate(path.read_bytes(), [0.2, 0.2, 3.8, 0.2, 0.8, 0.8]))
     assert times_ms(path) == [0, 20, 40, 420, 440, 520]
     stream = open_video(path)
-    assert (stream.count, stream.fps, stream.live) == (6, pytest.approx(10), False)
+    assert (stream.count, stream.live) == (6, False)
+    assert stream.fps == pytest.approx(10)
 
 
 def test_animated_gif_is_played_with_its_pauses(tmp_path: Path) -> None:
@@ -172,7 +173,7 @@ def test_addresses_without_a_video_are_refused(
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
     class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:
             """Keep the test's output clean."""
 
     handler = partial(Quiet, directory=str(tmp_path))

@@ -16,6 +16,7 @@ DOCUMENTS = [
     "docs/datasets.md",
     "docs/exemplar-pack.md",
     "docs/method.md",
+    "docs/reliability.md",
     "docs/rendering.md",
     "docs/results.md",
     "docs/shape-database.md",

@@ -3,8 +3,7 @@
     python tests/reliability/fuzz_files.py SEED FIRST COUNT [--keep FOLDER]
 
 Writes one JSON line before each input and one after, so that the last line of a process that was
-ended names the input. An input depends on its seed and number alone; `--keep` writes it to a
-folder.
+ended names the input. An input depends on its seed and number alone; `--keep` writes it there.
 """
 
 import importlib.util

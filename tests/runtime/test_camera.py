@@ -144,12 +144,15 @@ def test_a_camera_keeps_its_own_copy() -> None:
         ({"world_from_camera": _at(np.eye(3), (np.nan, 1, 0))}, "must be finite"),
         ({"world_from_camera": _at(np.eye(3), (0, np.inf, 0))}, "must be finite"),
         ({"world_from_camera": np.zeros((4, 4))}, "must be rigid"),
+        ({"world_from_camera": _at(np.diag([1, 1e300, 1]), (0, 1, 0))}, "must be rigid"),
         *(
             ({"world_from_camera": _at(np.eye(3), (0, 1, 0)), "support_height": height}, words)
             for height, words in [
                 (np.nan, "must be finite"),
                 (-np.inf, "must be finite"),
                 (2.0, "not above the support plane"),
+                (1.0 - 1e-9, "not above the support plane"),
+                (-1e300, "more than 1e.09 m from the world's origin"),
             ]
         ),
         *(

@@ -355,11 +355,12 @@ def _header(document: Any) -> Any:
 
 def test_meshes_of_nothing_or_of_no_numbers_are_none() -> None:
     mesh = _tetrahedron()
-    for change, words in (
+    changes: list[tuple[dict[str, Any], str]] = [
         ({"faces": np.zeros((0, 3), np.uint32)}, "has no triangles"),
         ({"vertices": np.full((4, 3), np.nan, np.float32)}, "must be finite"),
         ({"normals": np.full((4, 3), np.inf, np.float32)}, "must be finite"),
         ({"color": (np.nan, 0, 0, 1)}, "colour must be"),
-    ):
+    ]
+    for change, words in changes:
         with pytest.raises(InputError, match=words):
-            replace(mesh, **change)  # type: ignore[arg-type]
+            replace(mesh, **change)

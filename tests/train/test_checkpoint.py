@@ -241,3 +241,11 @@ def test_a_checkpoint_of_another_network_is_refused(run: Path, tiny_network: Net
     torch.save(values, run / "checkpoint.pt")
     with pytest.raises(InputError, match=r"does not fit config\.json"):
         load_state(run, state)
+
+
+@pytest.mark.parametrize("text", [b"\xff\xfe", b"[" * 100_000, b"[1]", b"{}", b" " * (2 << 20)])
+@pytest.mark.parametrize("name", ["config.json", "spec.json"])
+def test_hostile_records_of_a_run_are_refused(run: Path, name: str, text: bytes) -> None:
+    (run / name).write_bytes(text)
+    with pytest.raises(InputError):
+        load_network(run)

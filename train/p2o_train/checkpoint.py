@@ -16,9 +16,10 @@ import torch
 from torch import nn
 
 from p2o_shapedb.command import atomic_path
-from p2o_train.config import FREE, LENGTH, TrainConfig
+from p2o_train.config import FREE, LENGTH, MOST_CONFIG_BYTES, TrainConfig
 from p2o_train.network.build import PointsNetwork, build_network
 from points2objects.errors import BundleError, InputError
+from points2objects.files import read_file
 from points2objects.spec import ModelSpec
 
 CHECKPOINT = "checkpoint.pt"
@@ -28,7 +29,7 @@ SPEC = "spec.json"
 DATA = "data.json"
 METRICS = "metrics.jsonl"
 
-_STATE = {
+_STATE: dict[str, type | tuple[type, ...]] = {
     "network": dict,
     "average": dict,
     "optimizer": dict,
@@ -137,8 +138,8 @@ def resume(
     """
     if not (folder / CHECKPOINT).is_file():
         return False
-    earlier = TrainConfig.from_json((folder / CONFIG).read_text(encoding="utf-8"))
-    earlier_spec = ModelSpec.from_json((folder / SPEC).read_text(encoding="utf-8"))
+    earlier = TrainConfig.from_json(_read_text(folder / CONFIG))
+    earlier_spec = ModelSpec.from_json(_read_text(folder / SPEC))
     # The name is the folder's: a run that was moved or renamed is still the same.
     same_spec = replace(spec, name=earlier_spec.name) == earlier_spec
     if not config.same_training(earlier) or not same_spec:
@@ -208,9 +209,9 @@ def load_network(run: Path) -> LoadedRun:
             raise InputError(
                 f"{run}: expected a folder of train/run.py, but {path.name} is missing"
             )
-    config = TrainConfig.from_json((run / CONFIG).read_text(encoding="utf-8"))
+    config = TrainConfig.from_json(_read_text(run / CONFIG))
     try:
-        spec = ModelSpec.from_json((run / SPEC).read_text(encoding="utf-8"))
+        spec = ModelSpec.from_json(_read_text(run / SPEC))
     except BundleError as error:
         raise InputError(f"{run / SPEC}: {error}") from error
     # The weights are about to be replaced; do not ask for the ImageNet package.
@@ -301,6 +302,11 @@ def _difference(config: TrainConfig, earlier: TrainConfig) -> str:
             names.append(name)
     changed = [name.replace("_", "-") for name in names if name not in FREE + LENGTH]
     return ", ".join(changed) or "another shape database"
+
+
+def _read_text(path: Path) -> str:
+    """Read a small file of text; what is none is left to whoever parses it."""
+    return read_file(path, MOST_CONFIG_BYTES).decode("utf-8", "replace")
 
 
 def _write_text(path: Path, text: str) -> None:

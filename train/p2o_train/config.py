@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from points2objects.errors import InputError
+from points2objects.strict_json import as_table, parse_json
+
+MOST_CONFIG_BYTES = 1 << 20
+"""Largest config.json or spec.json that is read."""
 
 
 @dataclass(frozen=True)
@@ -313,8 +317,8 @@ class TrainConfig:
             raise InputError("--steps and --minutes exclude each other; give one")
         if self.photos is not None and self.gravity != "pooled":
             raise InputError(
-                "--photos needs --gravity pooled: rectangles are compared under the gravity that the "
-                "network sees, and a photograph has no other"
+                "--photos needs --gravity pooled: rectangles are compared under the gravity that "
+                "the network sees, and a photograph has no other"
             )
         if self.pose == "direct" and self.loss.positive_radius > 0:
             raise InputError("--pose direct needs --loss.positive-radius 0")
@@ -351,7 +355,7 @@ class TrainConfig:
             InputError: Not JSON, a field is unknown, or a value is out of range.
         """
         try:
-            values: dict[str, Any] = json.loads(text)
+            values = dict(as_table("it", parse_json(text, MOST_CONFIG_BYTES)))
             network = values.pop("network")
             for key in ("decoder_channels", "hourglass_widths"):
                 network[key] = tuple(network[key])
