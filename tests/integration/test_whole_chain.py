@@ -48,8 +48,19 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     sources = ("--shapedb", shapedb, "--dataset", dataset)
     training = made(
-        "train/run.py", folder / "run", *sources, "--preset", "smoke", "--steps", 3, "--batch", 4
+        "train/run.py",
+        folder / "run",
+        *sources,
+        "--preset",
+        "smoke",
+        "--steps",
+        3,
+        "--batch",
+        4,
+        "--input-size",
+        128,
     )
+    # A quarter of the pixels, and few pictures: what counts is that one step takes up the other.
     few = ("--calibration-images", 16, "--parity-images", 4, "--layer-images", 1)
     made("convert/to_tflite.py", folder / "bundle", training, *sources, *few)
     return folder
