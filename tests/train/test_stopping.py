@@ -11,6 +11,7 @@ import torch
 
 from p2o_train.batches import Augment, TrainingData
 from p2o_train.config import NetworkConfig, TrainConfig
+from p2o_train.data.sample import Sample
 from p2o_train.engine import train
 from p2o_train.stopping import stopping
 from points2objects.errors import InputError
@@ -28,6 +29,16 @@ def config_for(folder: Path, steps: int) -> TrainConfig:
             hourglass_stem=8, hourglass_widths=(16, 16, 16),
         ),
     )  # fmt: skip
+
+
+class Interrupting:
+    """Samples that are interrupted when the first is asked for."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int, /) -> Sample:
+        raise KeyboardInterrupt
 
 
 def step_of(folder: Path) -> int:
@@ -99,12 +110,8 @@ def test_a_training_cannot_be_shortened_below_what_is_done(
 def test_a_last_validation_that_was_interrupted_is_made_up_for(
     tmp_path: Path, noise_data: TrainingData
 ) -> None:
-    class Interrupting(list):  # type: ignore[type-arg]
-        def __getitem__(self, index: object) -> object:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        train(config_for(tmp_path, 1), replace(noise_data, val=Interrupting(noise_data.val)))
+        train(config_for(tmp_path, 1), replace(noise_data, val=Interrupting()))
     assert step_of(tmp_path) == 1
     assert not (tmp_path / "best.pt").exists()
     assert train(config_for(tmp_path, 1), noise_data).map50 >= 0

@@ -99,4 +99,4 @@ def _distances(shapedb: ShapeDB, index: int, exemplars: FloatArray) -> FloatArra
     """Return the root-mean-square distances of a model's grid to some exemplars', (k,)."""
     mesh = shapedb.mesh(index)
     grid = _grid(mesh.vertices, mesh.faces, shapedb.models[index].class_name)
-    return np.sqrt(((exemplars - grid) ** 2).mean(axis=(1, 2, 3)))
+    return np.asarray(np.sqrt(((exemplars - grid) ** 2).mean(axis=(1, 2, 3))))

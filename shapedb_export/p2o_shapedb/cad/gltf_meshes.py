@@ -65,7 +65,8 @@ def placed_nodes(document: Record) -> Iterator[PlacedNode]:
     Raises:
         InputError: A node is reached twice, be it by two parents or in a circle.
     """
-    waiting = [(root, np.eye(4), False) for root in reversed(_roots(document))]
+    start: FloatArray = np.eye(4)
+    waiting = [(root, start, False) for root in reversed(_roots(document))]
     seen: set[int] = set()
     while waiting:
         index, file_from_parent, mended = waiting.pop()
