@@ -33,7 +33,7 @@ LOOKS_LIKE = {
     "cabinet": _STORAGE,
     "display": _SCREEN,
     "loudspeaker": (
-        "speaker subwoofer woofer stereo hifi audio radio amplifier soundbar box cabinet locker safe"
+        "speaker subwoofer woofer stereo hifi audio radio amplifier soundbar box cabinet safe"
     ),
     "telephone": "phone handset fax intercom mobile cellular calculator remote",
     "car": (
