@@ -58,7 +58,7 @@ def with_exemplars(shapedb: ShapeDB, pack: ExemplarPack, split: str) -> ShapeDB:
     sdf = np.stack(
         [
             _grid(mesh.vertices, mesh.faces, pack.classes[i // k])
-            for i, mesh in enumerate(progress(pack.meshes, "exemplars", "mesh"))
+            for i, mesh in enumerate(progress(pack.meshes, "solids", "exemplar"))
         ]
     )
     exemplar_id = np.zeros(len(shapedb.models), np.int32)
