@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,10 +107,12 @@ def find_cad(root: Path, classes: tuple[str, ...]) -> tuple[CadFile, ...]:
                     )
                 )
     if not found:
-        others = sorted({path.parent.name for path in root.glob("*/*") if _is_cad(path)})
+        others = Counter(path.parent.name for path in sorted(root.glob("*/*")) if _is_cad(path))
+        told = ", ".join(f"{name} ({count})" for name, count in others.items())
         hint = (
-            f"its folders with CAD are {', '.join(others)}: name those that you mean, as in "
-            f"--classes {' '.join(others)}"
+            f"its folders with CAD are {told}: name those that you mean, as in --classes "
+            f"{' '.join(others)}; each needs --exemplars-per-class models or more that teach, and "
+            "licences in index.json or --exemplars any"
             if others
             else "expected <class>/*.{glb,gltf,obj,ply,off,stl}"
         )
