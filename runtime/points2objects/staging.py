@@ -61,8 +61,7 @@ def create_temporary(target: Path) -> tuple[Path, int]:
     while True:
         temporary = _temporary_name(target, TEMPORARY)
         descriptor = os.open(temporary, flags, 0o666)
-        _lock(descriptor)
-        if _is_still_there(temporary, descriptor):
+        if _lock(descriptor) and _is_still_there(temporary, descriptor):
             return temporary, descriptor
         os.close(descriptor)
 
@@ -109,20 +108,30 @@ def _make_folder(target: Path) -> tuple[Path, int | None]:
         temporary.mkdir()
         if sys.platform == "win32":
             return temporary, None
-        lock = os.open(temporary, os.O_RDONLY)
-        _lock(lock)
-        if _is_still_there(temporary, lock):
+        try:
+            lock = os.open(temporary, os.O_RDONLY)
+        except FileNotFoundError:  # another's sweep came before the lock
+            continue
+        if _lock(lock) and _is_still_there(temporary, lock):
             return temporary, lock
         os.close(lock)
 
 
-def _lock(descriptor: int) -> None:
-    """Mark a file or folder as in use; where the file system knows no locks it stays unmarked."""
+def _lock(descriptor: int) -> bool:
+    """Mark a file or folder as in use; tell whether no sweep has it, which will remove it.
+
+    Where the file system knows no locks it stays unmarked.
+    """
     if sys.platform != "win32":
         import fcntl
 
-        with contextlib.suppress(OSError):
+        try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+    return True
 
 
 def _is_still_there(path: Path, descriptor: int) -> bool:
@@ -183,3 +192,29 @@ def _bring_back(target: Path) -> None:
             shutil.rmtree(aside, ignore_errors=True)
         else:
             aside.rename(target)
+
+
+@contextlib.contextmanager
+def staged_path(target: Path) -> Iterator[Path]:
+    """Give a free name at which the body makes a file or a folder, which then replaces `target`.
+
+    As `staged_folder`, for results of either kind.
+
+    Raises:
+        OSError: The file system refuses.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _bring_back(target)
+    sweep(target.parent)
+    holder, lock = _make_folder(target)
+    inside = holder / target.name
+    try:
+        yield inside
+        if inside.is_dir() and target.is_dir():
+            _put_in_place(target, inside)
+        else:
+            inside.replace(target)
+    finally:
+        shutil.rmtree(holder, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
