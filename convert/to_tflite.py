@@ -17,8 +17,10 @@ def main(config: ConvertConfig) -> None:
 
     from p2o_convert.conversion import convert
     from p2o_convert.report import bars, scores_table, steps_table, verdict
+    from p2o_shapedb.progress import Progress
 
-    report = convert(config)
+    with Progress("converting"):
+        report = convert(config)
     print(steps_table(report.steps))
     print(verdict(report.steps))
     if report.scores:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from p2o_convert.quiet import quiet
 from points2objects.geometry import ByteArray, FloatArray
-from points2objects.interpreter import INPUT
+from points2objects.interpreter import INPUT, apply_table, input_table
 from points2objects.spec import ModelSpec
 
 
@@ -41,6 +41,8 @@ class ActivationReader:
             self._interpreter.allocate_tensors()
         self._spec = spec
         (self._input,) = self._interpreter.get_input_details()
+        self._is_float = self._input["dtype"] == np.float32
+        self._table = None if self._is_float else input_table(spec, self._input)
         by_index = {d["index"]: d for d in self._interpreter.get_tensor_details()}
         # Private, but the only way to tell activations from constants.
         operators = self._interpreter._get_ops_details()
@@ -51,9 +53,8 @@ class ActivationReader:
 
     def run(self, image: ByteArray) -> None:
         """Run the network on one canonical image, (s, s, 3) uint8 RGB."""
-        self._interpreter.set_tensor(
-            self._input["index"], quantise_values(normalise(image, self._spec), self._input)
-        )
+        values = normalise(image, self._spec) if self._is_float else apply_table(self._table, image)
+        self._interpreter.set_tensor(self._input["index"], values)
         self._interpreter.invoke()
 
     def read(self, name: str) -> FloatArray:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import platform
 import tempfile
 from dataclasses import asdict, dataclass, field
@@ -99,12 +98,17 @@ class Contender:
         """Load it for so many threads."""
         from p2o_convert.stages import onnx_predictor, tflite_predictor
         from p2o_train.predictors import torch_predictor
+        from points2objects.bundle import MOST_MODEL_BYTES
+        from points2objects.files import read_file
+        from points2objects.trial import try_model
 
         if not isinstance(self.model, Path):
             return torch_predictor(self.model, spec)
         if self.model.suffix == ".onnx":
             return onnx_predictor(self.model, spec, threads)
-        return tflite_predictor(self.model.read_bytes(), spec, threads)
+        tflite = read_file(self.model, MOST_MODEL_BYTES)
+        try_model(tflite, spec)
+        return tflite_predictor(tflite, spec, threads)
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ class BenchmarkReport:
         scores: Per format, the figures of `p2o_convert.scoring`.
         images: How many the figures are from.
         repeats: Timed images per format.
-        machine: Processor, cores, system, and whether it has 8-bit dot products.
+        machine: Processor with cores and features, system, and whether it has 8-bit dot products.
         versions: Of the tools.
     """
 
@@ -207,10 +211,10 @@ def measure(config: BenchmarkConfig, contest: Contest) -> BenchmarkReport:
     from p2o_convert.fingerprint import versions
     from p2o_convert.inputs import load_matching_database, load_validation
     from p2o_convert.scoring import Candidate, score_candidates
-    from p2o_convert.timing import has_int8_dot, time_predictors
-    from p2o_train.machine import cpu_name
+    from p2o_convert.timing import time_predictors
+    from p2o_train.processor import read_processor
 
-    spec = contest.spec
+    spec, processor = contest.spec, read_processor()
     files = {c.name: c.model for c in contest.contenders if isinstance(c.model, Path)}
     side = spec.input_size
     image = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
@@ -241,10 +245,9 @@ def measure(config: BenchmarkConfig, contest: Contest) -> BenchmarkReport:
         images=images,
         repeats=config.repeats,
         machine={
-            "cpu": cpu_name(),
-            "cores": os.cpu_count(),
+            "processor": str(processor),
             "system": platform.platform(),
-            "int8_dot_products": has_int8_dot(),
+            "int8_dot_products": processor.has_int8_dot,
         },
         versions=versions(),
         failures=find_failures(config.limits(), contest.shipped, scores),

@@ -10,8 +10,7 @@ def page(report: BenchmarkReport) -> str:
     machine = report.machine
     parts = [
         f"# Formats of {report.model}",
-        f"Shipped: {report.shipped}. {machine['cpu']}, {machine['cores']} cores, "
-        f"{machine['system']}.",
+        f"Shipped: {report.shipped}. {machine['processor']}; {machine['system']}.",
         _summary(report),
     ]
     if any(report.timings.values()):

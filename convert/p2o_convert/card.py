@@ -5,6 +5,7 @@ from collections import Counter
 from p2o_convert.config import FORMATS
 from p2o_convert.report import ConversionReport, scores_table
 from p2o_shapedb.database import ModelEntry, ShapeDB
+from p2o_shapedb.packing.licences import MODIFIED, known_licence
 from points2objects.spec import ModelSpec
 
 _LIMITS = """\
@@ -14,6 +15,8 @@ _LIMITS = """\
 - Without a camera pose it estimates gravity, and all lengths are in units of the camera's height.
 - Not for decisions about safety, and not for recognising people."""
 
+
+FORMAT_START = "- format:"
 
 _PRETRAINED = """\
 The backbone started from EfficientNet-Lite0's ImageNet weights (package
@@ -48,16 +51,15 @@ def model_card(
         f"- sizes (diagonal of the box, m): {_sizes(spec)}\n"
         f"- input: {spec.input_size}x{spec.input_size} RGB, {spec.fov_deg:g} degrees across\n"
         f"- shape database: `{spec.shapedb_digest}`\n"
-        f"- format: {report.shipped} ({FORMATS[report.shipped]}); calibrated on "
-        f"{report.calibration}\n"
+        f"{format_line(report)}\n"
         f"- licence of the weights: {licence or 'not stated (`--licence` of to_tflite.py)'}",
         "## Data and licences",
         f"Trained on rendered scenes of {len(trained)} CAD models:",
         _sources(trained),
         data_note,
         _PRETRAINED if pretrained else "",
-        f"The {len(exemplars)} exemplars in `exemplars.glb` derive from these; each node of the "
-        "file names its model, licence and author:",
+        f"The {len(exemplars)} exemplars in `exemplars.glb` derive from these, modified: "
+        f"{MODIFIED}. Each node of the file names its model, licence and author:",
         _sources(exemplars),
         _credits(exemplars),
         "## Scores",
@@ -68,6 +70,20 @@ def model_card(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def format_line(report: ConversionReport) -> str:
+    """Say what format the model has, what goes in and comes out, and what it was calibrated on."""
+    return (
+        f"{FORMAT_START} {report.shipped} ({FORMATS[report.shipped]}), "
+        f"{report.ends[report.shipped]}; calibrated on {report.calibration}"
+    )
+
+
+def with_format(card: str, report: ConversionReport) -> str:
+    """Return a card that `model_card` wrote, its line on the format as the report has it now."""
+    lines = card.split("\n")
+    return "\n".join(format_line(report) if s.startswith(FORMAT_START) else s for s in lines)
+
+
 def _sizes(spec: ModelSpec) -> str:
     named = zip(spec.classes, spec.sizes_m, strict=bool(spec.sizes_m))
     return ", ".join(f"{name} {low:g} to {high:g}" for name, (low, high) in named) or "not stated"
@@ -76,7 +92,7 @@ def _sizes(spec: ModelSpec) -> str:
 def _sources(models: list[ModelEntry]) -> str:
     counts = Counter((model.source, model.licence) for model in models)
     return "\n".join(
-        f"- {count} from {source}, licence {licence}"
+        f"- {count} from {source}, licence {known_licence(licence)}"
         for (source, licence), count in counts.most_common()
     )
 

@@ -14,16 +14,17 @@ FORMATS = {
     "float32": "as trained",
     "float16": "weights in half precision, computed in float32",
     "dynamic": "int8 weights, activations quantised as they come",
-    "int8": "int8 throughout, input and outputs included",
+    "int8": "int8 inside, uint8 input and float32 outputs",
     "int8-float-io": "int8 inside, float32 input and outputs",
+    "int8-int8-io": "int8 throughout, input and outputs included",
     "int16x8": "int8 weights, 16-bit activations, float32 input and outputs",
 }
 """Every format the converter makes, and what it is."""
 
-INTEGER_FORMATS = ("int8", "int8-float-io", "int16x8")
+INTEGER_FORMATS = ("int8", "int8-float-io", "int8-int8-io", "int16x8")
 """Those whose activations are integers: they need calibration."""
 
-SHIPPED_FIRST = ("int8", "int8-float-io", "int16x8", "dynamic", "float16", "float32")
+SHIPPED_FIRST = (*INTEGER_FORMATS, "dynamic", "float16", "float32")
 """Of the formats made, the first of these goes into the bundle."""
 
 Method = Literal["minmax", "percentile", "mse"]
@@ -88,7 +89,8 @@ class ConvertConfig:
     dataset: Path = Path("dataset")
     """Dataset whose train split calibrates and whose val split scores."""
     formats: tuple[str, ...] = ("float32", "int8")
-    """What to make: float32, float16, dynamic, int8, int8-float-io, int16x8, or all."""
+    """What to make: float32, float16, dynamic, int8, int8-float-io, int8-int8-io, int16x8, or
+    all."""
     ship: str | None = None
     """Format that goes into the bundle; int8 by default, if it is made."""
     quantise: tyro.conf.OmitArgPrefixes[QuantiseConfig] = field(default_factory=QuantiseConfig)
@@ -192,6 +194,20 @@ class CompareConfig:
             raise InputError(f"--images must be at least {MIN_CALIBRATION_IMAGES}")
         if self.threads < 1:
             raise InputError(f"--threads must be at least 1, got {self.threads}")
+
+
+@dataclass(frozen=True)
+class RenewConfig:
+    """Options of `convert/renew_ends.py`."""
+
+    bundle: tyro.conf.Positional[Path]
+    """Bundle whose int8 model has int8 at its ends."""
+    out: Path
+    """Bundle to write; the same folder with --overwrite."""
+    overwrite: bool = False
+    """Replace an existing bundle."""
+    verbose: bool = False
+    """Show tracebacks."""
 
 
 def check_formats(flag: str, names: tuple[str, ...]) -> None:

@@ -9,6 +9,7 @@ from p2o_convert.calibration import Calibration, spread
 from p2o_convert.card import model_card
 from p2o_convert.config import INTEGER_FORMATS, ConvertConfig
 from p2o_convert.delegates import readiness
+from p2o_convert.ends import describe_ends
 from p2o_convert.errors import ConversionError
 from p2o_convert.fingerprint import fingerprint, versions
 from p2o_convert.flatbuffer import operators
@@ -23,7 +24,7 @@ from p2o_convert.layers import LayerError, layer_errors
 from p2o_convert.models import Models, make_models
 from p2o_convert.parity import Stage, Step, compare_stages, first_broken
 from p2o_convert.quantise import check_heads
-from p2o_convert.report import ConversionReport, verdict
+from p2o_convert.report import ConversionReport, verdict, write_report
 from p2o_convert.scoring import Candidate, score_candidates
 from p2o_convert.stages import onnx_predictor, tflite_predictor
 from p2o_convert.tflite_export import check_route
@@ -75,6 +76,7 @@ def convert(config: ConvertConfig) -> ConversionReport:
             sizes={path.stem.removeprefix("model_"): path.stat().st_size for path in models.onnx}
             | {name: len(tflite) for name, tflite in models.tflite.items()},
             operators={name: operators(tflite) for name, tflite in models.tflite.items()},
+            ends={name: describe_ends(tflite, spec) for name, tflite in models.tflite.items()},
             scores=scores,
             scored_images=len(validation) if scores else 0,
             calibration=calibration.source,
@@ -135,12 +137,6 @@ def rank_layers(
     images = calibration.images[spread(len(calibration.images), config.layer_images)]
     tflite = models.tflite
     return layer_errors(tflite["float32"], tflite[names[0]], images, models.spec), names[0]
-
-
-def write_report(report: ConversionReport, folder: Path) -> None:
-    """Write report.json and report.md."""
-    (folder / "report.json").write_text(report.to_json() + "\n", encoding="utf-8")
-    (folder / "report.md").write_text(report.to_markdown(), encoding="utf-8")
 
 
 def _write_bundle(

@@ -153,6 +153,8 @@ def _nnapi_check(operator: Operator) -> str:
         return "a shape that is not constant"
     if operator.kind == "CONV_2D" and len(operator.inputs) != 3:
         return "no bias"
+    if operator.kind == "QUANTIZE" and operator.inputs[0].dtype != "FLOAT32":
+        return f"input of type {operator.inputs[0].dtype}, not FLOAT32"
     return ""
 
 
@@ -197,6 +199,7 @@ NNAPI = Delegate(
         "MAX_POOL_2D": 2,
         "MUL": 3,
         "PAD": 2,
+        "QUANTIZE": 2,
         "RELU": 2,
         "RELU6": 2,
         "RESHAPE": 1,

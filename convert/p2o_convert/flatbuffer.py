@@ -125,7 +125,7 @@ def keep_integer_outputs(tflite: bytes, outputs: Iterable[str]) -> bytes:
     """Return the model without the conversion to float behind some of its outputs.
 
     The quantiser gives all outputs one type. Where a head is float, the others would be turned into
-    float as well, and whole maps of them cost more than the decoder, which reads a few cells.
+    float as well.
     """
     model = unpack(tflite)
     graph = model.subgraphs[0]

@@ -45,7 +45,8 @@ def find_files(source: Path) -> Found:
     """
     if (source / MANIFEST).is_file():
         bundle = Bundle.load(source)
-        shipped = str(bundle.extra.get("conversion", {}).get("shipped", "")) or (
+        noted = bundle.extra.get("conversion")
+        shipped = str(noted.get("shipped", "") if isinstance(noted, dict) else "") or (
             "int8" if "INT8" in tensor_types(bundle.model) else "float32"
         )
         stages = _stages(source.with_name(source.name + ".stages"))

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from p2o_convert.calibration import Calibration, from_dataset, from_folder, spread
+from p2o_shapedb.cad.overrides import read_overrides
 from p2o_shapedb.database import ShapeDB
+from p2o_shapedb.sizes import has_usual_size, usual_size
 from p2o_train.data.rendered import RenderedDataset
 from p2o_train.data.sample import Sample
 from points2objects.errors import BundleError, InputError
@@ -50,13 +52,16 @@ def bundle_spec(
 def known_sizes(shapedb: ShapeDB) -> tuple[tuple[float, float], ...]:
     """Return the least and the greatest diagonal of each class's training models, m.
 
-    Nothing, if models of a class have all the same, as those of a collection that is scaled to one
-    size have (ShapeNet).
+    Models whose unit is wrong do not count. Nothing, if models of a class have all the same, as
+    those of a collection that is scaled to one size have (ShapeNet).
     """
     sizes: list[tuple[float, float]] = []
+    known = read_overrides()
     for name in shapedb.classes:
         models = [m for m in shapedb.models if m.class_name == name and m.split == "train"]
         diagonal = np.linalg.norm([m.extent_m for m in models], axis=-1)
+        usual = has_usual_size(diagonal, usual_size(diagonal, known.usual_diagonal(name)))
+        diagonal = diagonal[usual] if usual.any() else diagonal
         sizes.append((round(float(diagonal.min()), 3), round(float(diagonal.max()), 3)))
     return tuple(sizes) if all(most > 1.01 * least for least, most in sizes) else ()
 

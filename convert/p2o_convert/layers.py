@@ -68,18 +68,30 @@ class _Single:
 
 
 class _Twins:
-    """One operator of a quantised model, and the same of the float model, each alone."""
+    """One operator of a quantised model, and the same of the float model, each alone.
 
-    def __init__(self, float_tflite: bytes, exact: Operator, tflite: bytes, rough: Operator):
+    `sources` says what the tensors that the first reads are called in the second.
+    """
+
+    def __init__(
+        self,
+        float_tflite: bytes,
+        exact: Operator,
+        tflite: bytes,
+        rough: Operator,
+        sources: Mapping[str, str],
+    ) -> None:
         self._exact, self._rough = _Single(float_tflite, exact), _Single(tflite, rough)
+        self._sources = {name: sources.get(name, name) for name in self._rough.inputs}
 
     def run(self, reader: ActivationReader) -> tuple[FloatArray, FloatArray]:
         """Return both outputs for what the float model has there, rounded as the other reads it."""
-        inputs = {
-            name: dequantise_values(quantise_values(reader.read(name), details), details)
-            for name, details in self._rough.inputs.items()
-        }
-        return self._exact.run(inputs), self._rough.run(inputs)
+        inputs = {}
+        for name, details in self._rough.inputs.items():
+            values = quantise_values(reader.read(self._sources[name]), details)
+            inputs[name] = dequantise_values(values, details)
+        named = {self._sources[name]: values for name, values in inputs.items()}
+        return self._exact.run(named), self._rough.run(inputs)
 
 
 def layer_errors(
@@ -97,14 +109,16 @@ def layer_errors(
     """
     exact, rough = ActivationReader(float_tflite, spec), ActivationReader(quantised, spec)
     known = {operator.outputs[0].name: operator for operator in read_operators(float_tflite)}
-    readable = set(exact.names)
+    readable, sources = set(exact.names), _sources(quantised)
     compared = [
         operator
         for operator in read_operators(quantised)
         if operator.outputs[0].name in known
-        and all(tensor.constant or tensor.name in readable for tensor in operator.inputs)
+        and all(t.constant or sources.get(t.name, t.name) in readable for t in operator.inputs)
     ]
-    twins = [_Twins(float_tflite, known[o.outputs[0].name], quantised, o) for o in compared]
+    twins = [
+        _Twins(float_tflite, known[o.outputs[0].name], quantised, o, sources) for o in compared
+    ]
     sums = np.zeros((len(compared), 3))
     for image in tqdm(images, desc="ranking layers", unit="image", disable=None):
         exact.run(image)
@@ -127,6 +141,16 @@ def layer_errors(
         )
         for row, operator in enumerate(compared)
     )
+
+
+def _sources(tflite: bytes) -> dict[str, str]:
+    """Return what each tensor that only changes another's type was made of."""
+    made: dict[str, str] = {}
+    for operator in read_operators(tflite):
+        if operator.kind in ("QUANTIZE", "DEQUANTIZE"):
+            source = operator.inputs[0].name
+            made[operator.outputs[0].name] = made.get(source, source)
+    return made
 
 
 def weight_errors(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from p2o_convert.config import FORMATS, QuantiseConfig
+from p2o_convert.ends import portable_ends
 from p2o_convert.errors import ConversionError
 from p2o_convert.flatbuffer import (
     check_interface,
@@ -34,7 +35,10 @@ BIAS_STEPS = 2**30
 
 NOTHING_FLOAT = QuantiseConfig(float_heads=(), float_layers=())
 
-LEVELS = {"int8": 255, "int8-float-io": 255, "int16x8": 65535}
+LEVELS = {"int8": 255, "int8-float-io": 255, "int8-int8-io": 255, "int16x8": 65535}
+
+INTEGER_ENDS = ("int8", "int8-int8-io")
+"""Quantised up to their ends. int8 then gets those that every reader takes."""
 
 
 def make_format(
@@ -73,13 +77,15 @@ def make_format(
         raise ConversionError(f"{name}: litert-quantizer returned no model")
     heads = read_metadata(float_tflite, HEADS_METADATA)
     tflite = embed_spec(bytes(result.quantized_model), spec, heads)
-    if name == "int8" and options.float_heads:
+    if name == "int8-int8-io" and options.float_heads:
         outputs = graph_outputs(spec, read_heads(float_tflite, spec))
         tflite = keep_integer_outputs(tflite, set(outputs) - set(options.float_heads))
-    check_interface(tflite, spec)
     left = float_tensors(tflite)
-    if name == "int8" and left and not (options.float_heads or options.float_layers):
-        raise ConversionError(f"int8: {len(left)} tensors stayed float32, first {left[0]!r}")
+    if name in INTEGER_ENDS and left and not (options.float_heads or options.float_layers):
+        raise ConversionError(f"{name}: {len(left)} tensors stayed float32, first {left[0]!r}")
+    if name == "int8":
+        tflite = portable_ends(tflite)
+    check_interface(tflite, spec)
     log.info("TFLite %s: %d operators", name, sum(operators(tflite).values()))
     return tflite
 
@@ -120,6 +126,7 @@ def _tool(name: str, float_tflite: bytes) -> Any:
         "dynamic": recipe.dynamic_wi8_afp32,
         "int8": recipe.static_wi8_ai8,
         "int8-float-io": recipe.static_wi8_ai8,
+        "int8-int8-io": recipe.static_wi8_ai8,
         "int16x8": recipe.static_wi8_ai16,
     }
     assert set(recipes) < set(FORMATS)
@@ -136,7 +143,7 @@ def _leave_float(tool: Any, name: str, float_tflite: bytes, options: QuantiseCon
     from litert_quantizer import algorithm_manager, qtyping
 
     kinds = qtyping.TFLOperationName
-    sides = [kinds.INPUT, kinds.OUTPUT] if name != "int8" else []
+    sides = [kinds.INPUT, kinds.OUTPUT] if name not in INTEGER_ENDS else []
     # The quantiser knows one rule for all outputs; those of a float head are float.
     rules = [(".*", side) for side in (sides or ([kinds.OUTPUT] if options.float_heads else []))]
     groups = [private_tensors(float_tflite, head) for head in options.float_heads]

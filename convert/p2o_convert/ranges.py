@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from p2o_convert.activations import ActivationReader, normalise
+from p2o_convert.activations import ActivationReader
 from p2o_convert.config import Method
 from points2objects.geometry import ByteArray, FloatArray
 from points2objects.interpreter import INPUT
@@ -94,10 +94,21 @@ def ranges(
         "mse": _least_error,
     }
     chosen = {name: rules[method](seen) for name, seen in measured.items()}
-    # A picture of the user's may be brighter than any seen here, but never more than white.
-    limits = normalise(np.array([[[0, 0, 0], [255, 255, 255]]], np.uint8), spec)
-    chosen[INPUT] = TensorRange(float(limits.min()), float(limits.max()))
+    chosen[INPUT] = input_range(spec)
     return chosen
+
+
+def input_range(spec: ModelSpec) -> TensorRange:
+    """Return what the input has to cover: black to white, whatever the pictures seen here.
+
+    With one mean and one std for all channels the steps are those of the bytes. A mean between two
+    bytes is then taken for the next one, so that 0 is a step.
+    """
+    black, white = np.zeros(3), np.full(3, 255.0)
+    mean, std = np.array(spec.mean), np.array(spec.std)
+    if np.ptp(mean) == np.ptp(std) == 0:
+        mean = np.rint(mean)
+    return TensorRange(float(((black - mean) / std).min()), float(((white - mean) / std).max()))
 
 
 def _inner(seen: Seen, percentile: float) -> TensorRange:

@@ -3,13 +3,15 @@
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
-from p2o_convert.delegates import DELEGATES, Readiness
+from p2o_convert.delegates import DELEGATES, Fallback, Readiness
 from p2o_convert.layers import LayerError
-from p2o_convert.parity import Step, first_broken
+from p2o_convert.parity import HeadError, Step, first_broken
 from p2o_convert.tables import table
+from points2objects.errors import InputError
 
 MAP_DROP = 0.01
 """An integer format should lose no more mAP@0.5 than this."""
@@ -31,6 +33,7 @@ class ConversionReport:
         steps: Error of every head at every step.
         sizes: Bytes of each stage's file.
         operators: TFLite operators by kind, of each format.
+        ends: How a picture goes into each format, and what comes out.
         scores: Figures on the validation images, of each format scored; the first is what the
             others are compared with.
         scored_images: How many validation images that was.
@@ -49,6 +52,7 @@ class ConversionReport:
     steps: tuple[Step, ...]
     sizes: Mapping[str, int]
     operators: Mapping[str, dict[str, int]]
+    ends: Mapping[str, str]
     scores: Mapping[str, dict[str, Any]]
     scored_images: int
     calibration: str
@@ -67,6 +71,31 @@ class ConversionReport:
         values["bars"] = bars(self.scores)
         return json.dumps(plain(values), indent=1, allow_nan=False)
 
+    @classmethod
+    def from_json(cls, text: str) -> "ConversionReport":
+        """Read what `to_json` wrote; reports from before `ends` have none.
+
+        Raises:
+            InputError: It is no report of a conversion.
+        """
+        try:
+            values = json.loads(text)
+            known = {field.name: values.get(field.name, {}) for field in fields(cls)}
+            known["steps"] = tuple(
+                Step(s["name"], s["limit"], {n: _head_error(h) for n, h in s["heads"].items()})
+                for s in values["steps"]
+            )
+            known["layers"] = tuple(LayerError(**layer) for layer in values["layers"])
+            known["delegates"] = {
+                name: Readiness(**ready | {"fallbacks": tuple(map(_fallback, ready["fallbacks"]))})
+                for name, ready in values["delegates"].items()
+            }
+            return cls(**known)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(
+                f"not the report of a conversion ({error}); convert the run again"
+            ) from error
+
     def to_markdown(self) -> str:
         """Write the report as a page of tables."""
         options = ", ".join(f"{name} {_said(value)}" for name, value in self.options.items())
@@ -79,6 +108,7 @@ class ConversionReport:
             verdict(self.steps),
             "## Files",
             files_table(self.sizes, self.operators),
+            ends_table(self.ends),
         ]
         if self.scores:
             parts += [
@@ -137,6 +167,13 @@ def files_table(sizes: Mapping[str, int], operators: Mapping[str, dict[str, int]
         for name, size in sizes.items()
     ]
     return table(["stage", "KB", "operators"], rows)
+
+
+def ends_table(ends: Mapping[str, str]) -> str:
+    """Show how a picture goes into each format and what comes out; "" if nothing is known."""
+    return (
+        table(["format", "input and outputs"], [list(row) for row in ends.items()]) if ends else ""
+    )
 
 
 def scores_table(scores: Mapping[str, dict[str, Any]]) -> str:
@@ -237,6 +274,20 @@ def _fallbacks(delegates: Mapping[str, Readiness]) -> str:
     if len(lines) > len(shown):
         shown.append(f"- and {len(lines) - len(shown)} more, all in report.json")
     return "\n".join(shown)
+
+
+def _fallback(values: dict[str, str]) -> Fallback:
+    return Fallback(**values)
+
+
+def _head_error(values: dict[str, float | None]) -> HeadError:
+    return HeadError(**{name: _number(value) for name, value in values.items()})
+
+
+def write_report(report: ConversionReport, folder: Path) -> None:
+    """Write report.json and report.md."""
+    (folder / "report.json").write_text(report.to_json() + "\n", encoding="utf-8")
+    (folder / "report.md").write_text(report.to_markdown(), encoding="utf-8")
 
 
 def _number(value: float | None) -> float:

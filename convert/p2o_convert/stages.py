@@ -9,11 +9,14 @@ from p2o_convert.flatbuffer import read_spec
 from p2o_convert.onnx_export import load_onnx
 from p2o_convert.quiet import quiet
 from p2o_train.predictors import Predictor
+from points2objects.bundle import MOST_MODEL_BYTES
 from points2objects.errors import InputError
+from points2objects.files import read_file
 from points2objects.geometry import ByteArray
 from points2objects.interpreter import INPUT, Interpreter
 from points2objects.spec import ModelSpec
 from points2objects.tensors import OutputMap, OutputMaps
+from points2objects.trial import try_model
 
 
 def onnx_predictor(path: Path, spec: ModelSpec, threads: int = 0) -> Predictor:
@@ -63,6 +66,7 @@ def file_predictor(path: Path, spec: ModelSpec, threads: int) -> Predictor:
 
     Raises:
         InputError: It is missing, damaged, or made for another spec.
+        BundleError: It failed its trial.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
@@ -70,11 +74,12 @@ def file_predictor(path: Path, spec: ModelSpec, threads: int) -> Predictor:
         return onnx_predictor(path, spec)
     if path.suffix != ".tflite":
         raise InputError(f"{path}: expected a bundle, a .tflite or an .onnx file")
-    tflite = path.read_bytes()
+    tflite = read_file(path, MOST_MODEL_BYTES)
     have = read_spec(tflite, str(path))
     if have.outputs != spec.outputs or have.shapedb_digest != spec.shapedb_digest:
         raise InputError(
             f"{path}: made for another model ({have.name!r}, shape database "
             f"{have.shapedb_digest[:8]}) than the run ({spec.name!r}, {spec.shapedb_digest[:8]})"
         )
+    try_model(tflite, spec)
     return tflite_predictor(tflite, spec, threads)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from tqdm import trange
@@ -73,10 +72,3 @@ def time_predictors(
         )
         for name, values in wall.items()
     }
-
-
-def has_int8_dot() -> bool:
-    """Tell whether the processor multiplies and sums bytes in one step, as int8 speed needs."""
-    info = Path("/proc/cpuinfo")
-    words = set(info.read_text(encoding="utf-8").split()) if info.is_file() else set()
-    return bool(words & {"avx512_vnni", "avx_vnni", "asimddp"})

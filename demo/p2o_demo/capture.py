@@ -9,6 +9,7 @@ from pathlib import Path
 from p2o_demo import streams
 from p2o_demo.config import CaptureOptions
 from p2o_demo.foreign import pose_files
+from p2o_demo.lens import picture_camera
 from p2o_demo.listing import LeftOut, list_pictures
 from p2o_demo.names import displayed, user_path
 from p2o_demo.pictures import PICTURE_SUFFIXES, count_pictures, read_picture
@@ -164,8 +165,7 @@ def _seen(stream: streams.Stream, options: CaptureOptions) -> Capture:
 
 def _picture_frame(path: Path, options: CaptureOptions) -> Frame:
     image = read_picture(path)
-    height, width = image.shape[:2]
-    return Frame(displayed(path.stem), image, Camera.from_fov(options.fov_deg, width, height), 0)
+    return Frame(displayed(path.stem), image, picture_camera(path, image, options), 0)
 
 
 def _folder_frames(

@@ -79,7 +79,7 @@ def run(config: DemoConfig) -> Summary:
     with output_folder(user_path(config.out), config.overwrite) as folder:
         # TensorFlow Lite announces its delegate; what Python logs has no colon there.
         with quiet_stderr("INFO: "):
-            model = Reconstructor.load(bundle, config.threads, config.score)
+            model = Reconstructor.load(bundle, config.threads, config.score, scales=config.scales)
         summary = reconstruct(capture, model, config, folder, window)
     return summary
 

@@ -14,14 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from points2objects.errors import BundleError, InputError
-from points2objects.exemplars import ExemplarPack
-from points2objects.files import sha256
+from points2objects.exemplars import MOST_PACK_BYTES, ExemplarPack
+from points2objects.files import read_file, sha256
 from points2objects.metadata import SPEC_METADATA, read_metadata
 from points2objects.spec import ModelSpec
+from points2objects.strict_json import parse_json, shortened
+from points2objects.trial import try_model
 
 BUNDLE_SCHEMA = 1
 DEFAULT_BUNDLE = Path(__file__).parent / "assets" / "default"
 MANIFEST, MODEL, EXEMPLARS, CARD = "bundle.json", "model.tflite", "exemplars.glb", "MODEL_CARD.md"
+
+MOST_MODEL_BYTES = 256 << 20
+_MOST_BYTES = {MANIFEST: 8 << 20, MODEL: MOST_MODEL_BYTES, EXEMPLARS: MOST_PACK_BYTES}
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,14 +72,20 @@ class Bundle:
             )
 
     @classmethod
-    def load(cls, path: Path | str | None = None) -> "Bundle":
+    def load(cls, path: Path | str | None = None, trusted: bool = False) -> "Bundle":
         """Read a bundle and check that its parts are whole and belong together.
+
+        The interpreter trusts its model, so one from elsewhere runs once in a process of its own
+        first (`points2objects.trial`). That takes about a second and is remembered.
 
         Args:
             path: The folder; the package's default bundle when None.
+            trusted: Leave the trial out: you made the model yourself. The package's own bundle is
+                always trusted.
 
         Raises:
-            BundleError: A part is missing, damaged, or from another model; the message names it.
+            BundleError: A part is missing, damaged, too large, or from another model, or the model
+                failed its trial; the message names it.
         """
         if path is None and not (DEFAULT_BUNDLE / MANIFEST).is_file():
             raise BundleError(
@@ -98,7 +109,11 @@ class Bundle:
                 )
         spec = ModelSpec.from_json(json.dumps(manifest["spec"]))
         pack = _load_pack(parts[EXEMPLARS])
-        return cls(spec, parts[MODEL], pack, sha256(manifest_bytes), manifest.get("extra", {}))
+        extra = manifest.get("extra", {})
+        bundle = cls(spec, parts[MODEL], pack, sha256(manifest_bytes), extra)
+        if not trusted and not _is_default(folder):
+            try_model(bundle.model, spec)
+        return bundle
 
 
 def write_bundle(
@@ -151,30 +166,38 @@ def write_bundle(
         (staged / MODEL).write_bytes(model_bytes)
         (staged / EXEMPLARS).write_bytes(pack_bytes)
         (staged / CARD).write_text(card, encoding="utf-8")
-        bundle = Bundle.load(staged)
+        bundle = Bundle.load(staged, trusted=True)
         if folder.exists():
             folder.rename(Path(scratch) / "old")
         staged.rename(folder)
     return bundle
 
 
+def _is_default(folder: Path) -> bool:
+    return DEFAULT_BUNDLE.is_dir() and folder.resolve() == DEFAULT_BUNDLE.resolve()
+
+
 def _read(folder: Path, name: str) -> bytes:
-    try:
-        return (folder / name).read_bytes()
-    except OSError as error:
+    path = folder / name
+    if not path.is_file():
         raise BundleError(
             f"{folder}: {name} is missing or unreadable; a bundle has {MANIFEST}, {MODEL} and "
             f"{EXEMPLARS}, as convert/to_tflite.py writes them"
-        ) from error
+        )
+    try:
+        return read_file(path, _MOST_BYTES[name])
+    except InputError as error:
+        raise BundleError(f"{error}; copy the bundle again") from error
 
 
 def _parse_manifest(data: bytes) -> dict[str, Any]:
     try:
-        manifest = json.loads(data)
+        manifest = parse_json(data, _MOST_BYTES[MANIFEST])
     except ValueError as error:
         raise BundleError(f"{MANIFEST}: not JSON ({error}); copy the bundle again") from error
     if not isinstance(manifest, dict) or manifest.get("schema") != BUNDLE_SCHEMA:
         got = manifest.get("schema") if isinstance(manifest, dict) else type(manifest).__name__
+        got = shortened(got)
         raise BundleError(
             f"{MANIFEST}: this version reads schema {BUNDLE_SCHEMA}, got {got}; convert the "
             "checkpoint again or upgrade points2objects"
@@ -185,8 +208,16 @@ def _parse_manifest(data: bytes) -> dict[str, Any]:
             f"{MANIFEST}: lacks {', '.join(sorted(missing)) or 'a table of files'}; convert the "
             "checkpoint again"
         )
+    if not isinstance(manifest.get("extra", {}), dict):
+        raise BundleError(
+            f"{MANIFEST}: extra must be an object of JSON; convert the checkpoint again"
+        )
     spec = manifest["spec"]
-    if _spec_digest(spec) != manifest["spec_sha256"]:
+    try:
+        digest = _spec_digest(spec)
+    except RecursionError as error:
+        raise BundleError(f"{MANIFEST}: its spec is nested too deeply; copy it again") from error
+    if digest != manifest["spec_sha256"]:
         raise BundleError(
             f"{MANIFEST}: the spec was changed after the bundle was written; convert the "
             "checkpoint again, or pass score_threshold at run time"

@@ -10,10 +10,13 @@ import numpy.typing as npt
 from points2objects.errors import InputError
 from points2objects.geometry import FloatArray, IntArray
 from points2objects.heads import read_cells
-from points2objects.spec import ModelSpec
+from points2objects.spec import GravityEncoding, ModelSpec
 from points2objects.tensors import OutputMap, OutputMaps
 
 _HEADS = ("rotation", "translation", "scale", "exemplar", "gravity")
+
+GRAVITY_STEP = 4
+"""Where gravity is pooled, every so many cells one is asked, in rows and in columns."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +31,7 @@ class Peaks:
         rotation: (n, 9), raw; (n, 8) if the spec says bins.
         translation: (n, 3), raw.
         scale: (n, 3), raw.
-        gravity: (n, 3), raw.
+        gravity: (n, 3), raw; if the spec says pooled, the whole picture's answer for each.
         exemplar_id: (n,), the best exemplar among the detected class's own.
     """
 
@@ -116,6 +119,9 @@ def decode(
     threshold = spec.least_scores if threshold is None else threshold
     row, column, class_id, score = find_peaks(heatmap, threshold, spec.max_objects)
     read = _read_heads(maps, row, column, class_id, spec.vote_radius)
+    gravity = read["gravity"]
+    if spec.gravity is GravityEncoding.POOLED and len(row):
+        gravity = np.broadcast_to(pooled_gravity(maps, spec), (len(row), 3))
     k = spec.exemplars_per_class
     own = class_id[:, None] * k + np.arange(k)
     best = np.take_along_axis(read["exemplar"], own, axis=1).argmax(axis=1)
@@ -127,9 +133,24 @@ def decode(
         rotation=read["rotation"],
         translation=read["translation"],
         scale=read["scale"],
-        gravity=read["gravity"],
+        gravity=gravity[:, :3],
         exemplar_id=(class_id * k + best).astype(np.int64),
     )
+
+
+def pooled_gravity(maps: OutputMaps, spec: ModelSpec) -> FloatArray:
+    """Return the raw gravity of the whole picture, (3,): the mean of a grid, by confidence."""
+    rows, columns = gravity_cells(spec.map_size)
+    values = read_cells(maps, ("gravity",), rows, columns)["gravity"].astype(np.float64)
+    weight = np.exp(values[:, 3] - values[:, 3].max())
+    return np.asarray(weight @ values[:, :3] / weight.sum())
+
+
+def gravity_cells(map_size: int) -> tuple[IntArray, IntArray]:
+    """Return rows and columns, (n,) each, of the cells that gravity is pooled from."""
+    line = np.arange(GRAVITY_STEP // 2, map_size, GRAVITY_STEP)
+    rows, columns = np.meshgrid(line, line, indexing="ij")
+    return rows.ravel(), columns.ravel()
 
 
 def _read_heads(

@@ -4,10 +4,21 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from points2objects.credits import credit
 from points2objects.errors import InputError
+from points2objects.files import read_file
 from points2objects.glb import GlbFile, Mesh, decode_glb
+from points2objects.strict_json import as_items, as_text, as_whole
 
 PACK_SCHEMA = 1
+MOST_EXEMPLARS = 8_000
+MOST_PACK_BYTES = 64 << 20
+
+_HALF_SIDE = 0.51
+"""Meshes fill the unit cube; the hundredth is for rounding."""
+_TEXTS = ("class", "model", "source", "licence", "attribution")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +45,16 @@ class ExemplarPack:
                 f"exemplars: {len(self.classes)} classes of {self.exemplars_per_class} need "
                 f"{expected} meshes, got {len(self.meshes)}"
             )
+        for mesh in self.meshes:
+            reach = float(np.abs(mesh.vertices).max(initial=0.0))
+            if not 0.5 * _HALF_SIDE < reach <= _HALF_SIDE:
+                raise InputError(
+                    f"exemplar {mesh.name}: must fill the cube from -0.5 to 0.5, but reaches to "
+                    f"{reach:.3g}"
+                )
+            wrong = [key for key in _TEXTS if not isinstance(mesh.extras.get(key, ""), str)]
+            if wrong or not isinstance(mesh.name, str):
+                raise InputError(f"exemplar {mesh.name}: its {(*wrong, 'name')[0]} is no text")
 
     def __len__(self) -> int:
         return len(self.meshes)
@@ -59,13 +80,8 @@ class ExemplarPack:
         return self._extra("attribution")
 
     def credits(self) -> tuple[str, ...]:
-        """Return one line per licence and author, most used first."""
-        lines = Counter(
-            f"{attribution or source} ({licence})"
-            for attribution, source, licence in zip(
-                self.attributions, self.sources, self.licences, strict=True
-            )
-        )
+        """Return one line per author and terms, most used first."""
+        lines = Counter(credit(mesh.extras) for mesh in self.meshes)
         return tuple(line for line, _ in lines.most_common())
 
     @classmethod
@@ -78,7 +94,7 @@ class ExemplarPack:
         path = Path(path)
         if not path.is_file():
             raise InputError(f"{path}: no such file; make it with shapedb_export/export_pack.py")
-        return cls.from_bytes(path.read_bytes(), path.name)
+        return cls.from_bytes(read_file(path, MOST_PACK_BYTES), path.name)
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str) -> "ExemplarPack":
@@ -94,24 +110,35 @@ class ExemplarPack:
                 "shapedb_export/export_pack.py"
             )
         try:
-            classes = tuple(str(label) for label in header["classes"])
-            per_class, digest = int(header["exemplars_per_class"]), str(header["shapedb_digest"])
-            meshes = {int(mesh.extras["exemplar_id"]): mesh for mesh in file.meshes}
-            for index, mesh in meshes.items():
+            classes = tuple(
+                as_text("a class", label) for label in as_items("classes", header["classes"])
+            )
+            digest = as_text("shapedb_digest", header["shapedb_digest"])
+            most = MOST_EXEMPLARS // max(len(classes), 1)
+            per_class = as_whole("exemplars_per_class", header["exemplars_per_class"], 1, most)
+            meshes: dict[int, Mesh] = {}
+            for mesh in file.meshes:
+                index = as_whole("an exemplar_id", mesh.extras["exemplar_id"])
                 expected = classes[index // per_class]
                 if mesh.extras["class"] != expected:
                     raise ValueError(f"exemplar {index} should be a {expected}")
-        except (KeyError, IndexError, TypeError, ValueError, ZeroDivisionError) as error:
+                meshes[index] = mesh
+        except (KeyError, IndexError, ValueError) as error:
             raise InputError(
                 f"{name}: its exemplars are not labelled as they should be ({error}); make it "
                 "again with shapedb_export/export_pack.py"
             ) from error
-        if sorted(meshes) != list(range(len(classes) * per_class)):
+        if len(meshes) != len(classes) * per_class or len(file.meshes) != len(meshes):
             raise InputError(
                 f"{name}: {len(classes)} classes of {per_class} need exemplars 0 to "
                 f"{len(classes) * per_class - 1}, got {len(meshes)} of them"
             )
-        return cls(tuple(meshes[index] for index in sorted(meshes)), classes, per_class, digest)
+        try:
+            return cls(tuple(meshes[index] for index in sorted(meshes)), classes, per_class, digest)
+        except InputError as error:
+            raise InputError(
+                f"{name}: {error}; make it again with shapedb_export/export_pack.py"
+            ) from error
 
     def _extra(self, key: str) -> tuple[str, ...]:
         return tuple(str(mesh.extras.get(key, "")) for mesh in self.meshes)

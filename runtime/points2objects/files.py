@@ -49,6 +49,23 @@ def _sweep_once(folder: Path) -> None:
     sweep(folder)
 
 
+def read_file(path: Path, most_bytes: int) -> bytes:
+    """Read a file of at most so many bytes; nothing is allocated for a larger one.
+
+    Raises:
+        InputError: Larger, no plain file, or not readable.
+    """
+    try:
+        if not path.is_file():
+            raise InputError(f"{path}: no such file")
+        size = path.stat().st_size
+        if size > most_bytes:
+            raise InputError(f"{path}: {size} bytes; at most {most_bytes} are read")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+
+
 def sha256(data: bytes) -> str:
     """Return the SHA-256 of some bytes, 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()

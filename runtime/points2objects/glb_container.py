@@ -25,13 +25,29 @@ def split_chunks(data: bytes) -> tuple[bytes, bytes | None]:
         raise InputError(f"is truncated: {len(data)} bytes of {length}")
     chunks: dict[int, bytes] = {}
     start = 12
-    while start + 8 <= length:
+    while start + 8 <= length and _BIN not in chunks:  # nothing behind it is ours
         size, kind = struct.unpack_from("<II", data, start)
         if start + 8 + size > length:
             raise InputError(f"is truncated: a chunk ends at byte {start + 8 + size} of {length}")
-        chunks.setdefault(kind, data[start + 8 : start + 8 + size])
-        start += 8 + (size + 3) // 4 * 4
+        if kind in (_JSON, _BIN):
+            chunks.setdefault(kind, data[start + 8 : start + 8 + size])
+        start = _next_chunk(data[:length], start + 8, size)
     return chunks.get(_JSON, b""), chunks.get(_BIN)
+
+
+def _next_chunk(data: bytes, start: int, size: int) -> int:
+    """Return where the chunk behind one of `size` bytes at `start` begins.
+
+    Some writers, Blender 2.80 among them, pad a chunk to four bytes without counting the padding,
+    others do not pad: the next one begins where a binary chunk fits.
+    """
+    padded = start + (size + 3) // 4 * 4
+    for place in (padded, start + size):
+        if place + 8 <= len(data):
+            length, kind = struct.unpack_from("<II", data, place)
+            if kind == _BIN and place + 8 + length <= len(data):
+                return place
+    return padded
 
 
 def join_chunks(text: bytes, binary: bytes) -> bytes:

@@ -6,8 +6,6 @@ The network then ends in its heat-map and its features; the other outputs are ma
 """
 
 import io
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +14,7 @@ import numpy as np
 from points2objects.errors import BundleError
 from points2objects.geometry import FloatArray, IntArray
 from points2objects.metadata import read_metadata
+from points2objects.npz import read_npz
 from points2objects.spec import ModelSpec
 from points2objects.tensors import CellMap, OutputMap, OutputMaps
 
@@ -27,11 +26,8 @@ FEATURES = "features"
 
 KERNEL_CELLS = 9
 
-_DAMAGE = (
-    *(OSError, ValueError, KeyError, TypeError, IndexError, EOFError),
-    *(zipfile.BadZipFile, zlib.error),
-)
-"""What reading a broken .npz may raise."""
+MOST_HEADS_BYTES = 64 << 20
+"""Largest archive of weights that is read, packed or not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,10 +181,13 @@ def read_heads(tflite: bytes, spec: ModelSpec) -> dict[str, Head]:
     if data is None:
         return {}
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            arrays = {name: np.asarray(file[name], np.float32) for name in file.files}
+        packed = read_npz(data, MOST_HEADS_BYTES)
+        with np.errstate(over="ignore"):
+            arrays = {name: np.asarray(values, np.float32) for name, values in packed.items()}
+        if not all(np.isfinite(values).all() for values in arrays.values()):
+            raise ValueError("weights that are no finite numbers")
         heads = _assemble(arrays)
-    except _DAMAGE as error:
+    except (ValueError, KeyError, IndexError) as error:
         raise BundleError(
             f"model.tflite: its {HEADS_METADATA} are damaged ({error}); convert the checkpoint "
             "again"

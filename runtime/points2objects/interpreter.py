@@ -18,6 +18,12 @@ log = logging.getLogger(__name__)
 
 SIGNATURE, INPUT = "serving_default", "image"
 
+HALF_STEP = 0.5 + 1e-3
+"""A byte this near to a step is that step; the rest is for what float32 makes of a scale."""
+
+_REFUSALS = (ValueError, RuntimeError, TypeError, LookupError, AttributeError, SystemError)
+"""What the interpreter raises for a file that it cannot use."""
+
 
 class Interpreter:
     """One loaded network; not safe to call from two threads at once."""
@@ -44,7 +50,7 @@ class Interpreter:
             inputs, outputs = runner.get_input_details(), runner.get_output_details()
             del runner  # A live runner and invoke() on one interpreter disturb each other.
             self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
+        except _REFUSALS as error:
             reason = str(error).strip().splitlines()[-1] if str(error).strip() else "no reason"
             raise BundleError(
                 f"model.tflite: the interpreter refuses it ({reason}); convert the checkpoint again"
@@ -56,7 +62,7 @@ class Interpreter:
             name: _check_output(outputs, name, (spec.map_size, spec.map_size, channels))
             for name, channels in graph_outputs(spec, self._heads).items()
         }
-        self._table = _normalisation_table(spec, self._input)
+        self._table = input_table(spec, self._input)
         self._size = spec.input_size
 
     @property
@@ -73,17 +79,17 @@ class Interpreter:
             keep.
         """
         check_shape("image", image, f"{self._size} {self._size} 3")
-        values = np.zeros((1, *image.shape), dtype=self._table.dtype)
-        for channel in range(3):
-            values[0, :, :, channel] = self._table[channel][image[:, :, channel]]
-        self._interpreter.set_tensor(self._input["index"], values)
-        self._interpreter.invoke()
-        made = {
-            name: OutputMap(
-                self._interpreter.get_tensor(details["index"])[0], *_quantisation(details)
-            )
-            for name, details in self._outputs.items()
-        }
+        try:
+            self._interpreter.set_tensor(self._input["index"], apply_table(self._table, image))
+            self._interpreter.invoke()
+            made = {
+                name: OutputMap(
+                    self._interpreter.get_tensor(details["index"])[0], *_quantisation(details)
+                )
+                for name, details in self._outputs.items()
+            }
+        except _REFUSALS as error:
+            raise BundleError(f"model.tflite: the network fails on an image ({error})") from error
         heads = self._heads
         return {
             name: HeadMap(heads[name], made[FEATURES]) if name in heads else made[name]
@@ -157,17 +163,53 @@ def _quantisation(details: dict[str, Any]) -> tuple[float, int]:
     if np.issubdtype(details["dtype"], np.floating):
         return 1.0, 0
     scale, zero_point = details["quantization"]
+    if not 0 < scale < np.inf:
+        raise BundleError(f"model.tflite: {details['name']} is quantised with a step of {scale}")
     return float(scale), int(zero_point)
 
 
-def _normalisation_table(spec: ModelSpec, details: dict[str, Any]) -> npt.NDArray[Any]:
-    """Return what each byte of each channel becomes at the input, (3, 256), the input's type."""
+def byte_levels(spec: ModelSpec, scale: float, zero_point: int) -> FloatArray:
+    """Return where each byte of each channel lies among the steps of a tensor, (3, 256)."""
     mean, std = np.array(spec.mean)[:, None], np.array(spec.std)[:, None]
-    levels: FloatArray = (np.arange(256) - mean) / std
+    return np.asarray((np.arange(256) - mean) / std / scale + zero_point)
+
+
+def takes_bytes(levels: FloatArray) -> bool:
+    """Tell whether each byte is its own nearest step, counted from 0, so that it goes in as it is.
+
+    So it is where mean and std are the same for all channels. A mean between two bytes costs half
+    a grey level, the same for all bytes; rounding one by one would merge every other two.
+    """
+    return bool(np.abs(levels - np.arange(256)).max() < HALF_STEP)
+
+
+def input_table(spec: ModelSpec, details: dict[str, Any]) -> npt.NDArray[Any] | None:
+    """Return what each byte of each channel becomes at the input, (3, 256), the input's type.
+
+    Args:
+        spec: The model's contract.
+        details: Of the input tensor, as an interpreter gives them.
+
+    Returns:
+        The table; None if bytes go in as they are.
+    """
     dtype = np.dtype(details["dtype"])
     if dtype == np.float32:
-        return np.asarray(levels, dtype=dtype)
-    scale, zero_point = _quantisation(details)
+        return np.asarray(byte_levels(spec, 1.0, 0), dtype=dtype)
+    levels = byte_levels(spec, *_quantisation(details))
     limits = np.iinfo(dtype)
-    steps = np.clip(np.rint(levels / scale) + zero_point, limits.min, limits.max)
-    return np.asarray(steps, dtype=dtype)
+    if not takes_bytes(levels - limits.min):
+        return np.asarray(np.clip(np.rint(levels), limits.min, limits.max), dtype=dtype)
+    if dtype == np.uint8:
+        return None
+    return np.tile(np.arange(limits.min, limits.max + 1, dtype=dtype), (3, 1))
+
+
+def apply_table(table: npt.NDArray[Any] | None, image: ByteArray) -> npt.NDArray[Any]:
+    """Return the input tensor, (1, s, s, 3), of an image, (s, s, 3)."""
+    if table is None:
+        return np.ascontiguousarray(image)[None]
+    values = np.zeros((1, *image.shape), dtype=table.dtype)
+    for channel in range(3):
+        values[0, :, :, channel] = table[channel][image[:, :, channel]]
+    return values

@@ -1,21 +1,23 @@
 """The whole way from a camera frame to a scene."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
 from points2objects.bundle import Bundle
 from points2objects.camera import Camera
-from points2objects.decode import decode
 from points2objects.errors import InputError
 from points2objects.exemplars import ExemplarPack
 from points2objects.geometry import ByteArray, IntArray
 from points2objects.interpreter import Interpreter
 from points2objects.place import estimate_up, peak_pixels
 from points2objects.plausible import doubt_of_intrinsics
-from points2objects.preprocess import check_image, map_pixels, pixel_map, preprocess
+from points2objects.preprocess import check_image, map_pixels, pixel_map
+from points2objects.scales import check_scales, each_once, look
 from points2objects.scene import UNTRACKED, Detections, Scene, check_timestamp
 from points2objects.settle import Placed, of_known_size, one_reading_each, settle
 from points2objects.track import KEEPING, Tracker
@@ -27,7 +29,11 @@ ASSUMED_FOV_DEG = 65.0
 
 
 class Reconstructor:
-    """Turns frames into scenes; holds the loaded network and the tracks of the session."""
+    """Turns frames into scenes; holds the loaded network and the tracks of the session.
+
+    Threads may share one: calls then take effect one after another. For frames at the same time,
+    give each thread its own; `bundle` may be shared.
+    """
 
     def __init__(
         self,
@@ -35,6 +41,7 @@ class Reconstructor:
         threads: int = 1,
         score_threshold: float | None = None,
         tracker: Tracker | None = None,
+        scales: Sequence[float] = (1.0,),
     ) -> None:
         """Prepare a bundle's network.
 
@@ -44,9 +51,11 @@ class Reconstructor:
             score_threshold: Least score of an object, 0..1; when None the bundle's own, which may
                 differ from class to class.
             tracker: Gives ids to objects over posed frames; none when None.
+            scales: Looks at each picture that has no pose, by how much each enlarges it; see
+                `points2objects.scales`. Each takes the network's time once more.
 
         Raises:
-            InputError: `threads` or `score_threshold` is out of range.
+            InputError: `threads`, `score_threshold` or `scales` is out of range.
             BundleError: The network does not fit the bundle's spec.
         """
         if threads < 1:
@@ -58,6 +67,9 @@ class Reconstructor:
         self._interpreter = Interpreter(bundle.model, bundle.spec, threads)
         self._tracker = tracker
         self._doubts: set[str] = set()
+        # The interpreter keeps its tensors, and the tracker its tracks, from one step to the next.
+        self._lock = Lock()
+        self._scales = check_scales(scales, bundle.spec)
 
     @classmethod
     def load(
@@ -66,6 +78,8 @@ class Reconstructor:
         threads: int = 1,
         score_threshold: float | None = None,
         track: bool = True,
+        trusted: bool = False,
+        scales: Sequence[float] = (1.0,),
     ) -> "Reconstructor":
         """Load a bundle folder.
 
@@ -75,11 +89,16 @@ class Reconstructor:
             score_threshold: Least score of an object, 0..1; when None the bundle's own, which may
                 differ from class to class.
             track: Keep ids on objects over frames with poses.
+            trusted: Run a model from elsewhere without trying it first; see `Bundle.load`.
+            scales: Looks at each picture that has no pose, by how much each enlarges it:
+                `(0.8, 1.6)` finds more in single photographs, in twice the time.
 
         Raises:
-            BundleError: The bundle is missing, damaged or mixed.
+            BundleError: The bundle is missing, damaged or mixed, or its model failed its trial.
         """
-        return cls(Bundle.load(path), threads, score_threshold, Tracker() if track else None)
+        bundle = Bundle.load(path, trusted)
+        tracker = Tracker() if track else None
+        return cls(bundle, threads, score_threshold, tracker, scales)
 
     @property
     def exemplars(self) -> ExemplarPack:
@@ -88,8 +107,9 @@ class Reconstructor:
 
     def reset(self) -> None:
         """Forget the tracks, when a new session begins."""
-        if self._tracker is not None:
-            self._tracker.reset()
+        with self._lock:
+            if self._tracker is not None:
+                self._tracker.reset()
 
     def __call__(
         self, image: ByteArray, camera: Camera | None = None, timestamp_ns: int = 0
@@ -111,21 +131,28 @@ class Reconstructor:
         timestamp_ns = check_timestamp(timestamp_ns)
         if camera is None:
             camera = Camera.from_fov(ASSUMED_FOV_DEG, image.shape[1], image.shape[0])
+        with self._lock:
+            return self._reconstruct(image, camera, timestamp_ns)
+
+    def _reconstruct(self, image: ByteArray, camera: Camera, timestamp_ns: int) -> Scene:
         metric = camera.world_from_camera is not None
         self._say_doubt(camera)
         spec = self.bundle.spec
-        view = preprocess(image, camera, spec)
         usual = np.array(spec.least_scores)
         if self.score_threshold is not None:
             usual = np.full(len(spec.classes), self.score_threshold)
         tracker = self._tracker if metric else None
         least = usual if tracker is None else KEEPING * usual
-        peaks = decode(self._interpreter.run(view.image), spec, least)
-        canonical = view.camera
+        # A session looks again with the next frame.
+        scales = (1.0,) if metric else self._scales
+        looked = look(image, camera, spec, self._interpreter.run, least, scales)
+        peaks, canonical = looked.peaks, looked.camera
         if not metric:
             up = estimate_up(peaks)
             # Without a pose the view is not turned, so both cameras see the same up.
             camera, canonical = camera.with_gravity(up), canonical.with_gravity(up)
+        if len(scales) > 1:
+            peaks = each_once(looked, canonical, spec)
         placed = settle(peaks, canonical, spec)
         if metric:
             placed = of_known_size(placed, canonical, spec)

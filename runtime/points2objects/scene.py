@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from points2objects.camera import Camera
+from points2objects.credits import PROVENANCE, copyright_line
 from points2objects.errors import InputError, check_shape
 from points2objects.files import write_file
 from points2objects.geometry import Box9DoF, FloatArray, IntArray, quaternion, transform_points
-from points2objects.glb import Instance, Mesh, encode_glb
+from points2objects.glb import Mesh
+from points2objects.glb_writer import Instance, encode_glb
 from points2objects.usdz import encode_usdz
 
 SCENE_SCHEMA = 1
@@ -213,12 +215,8 @@ class Scene:
         }
 
     def _credits(self) -> str:
-        """Return who made the meshes, each once."""
-        used = [self._exemplar(index) for index in range(len(self))]
-        owners = dict.fromkeys(
-            str(mesh.extras.get("attribution") or mesh.extras.get("source", "")) for mesh in used
-        )
-        return "; ".join(owner for owner in owners if owner)
+        """Return who made the meshes and under which terms, each once."""
+        return copyright_line(self._exemplar(index).extras for index in range(len(self)))
 
     def _exemplar(self, index: int) -> Mesh:
         exemplar_id = int(self.detections.exemplar_id[index])
@@ -250,12 +248,11 @@ class Scene:
 
     def _object_extras(self, index: int) -> dict[str, Any]:
         exemplar = self._exemplar(index)
-        provenance = ("model", "source", "licence", "attribution")
         return {
             "class": self.labels[index],
             "score": float(self.detections.score[index]),
             "track_id": int(self.track_id[index]),
             "exemplar_id": int(self.detections.exemplar_id[index]),
             "exemplar": exemplar.name,
-            **{key: exemplar.extras[key] for key in provenance if key in exemplar.extras},
+            **{key: exemplar.extras[key] for key in PROVENANCE if key in exemplar.extras},
         }

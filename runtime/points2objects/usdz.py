@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from points2objects.errors import InputError
-from points2objects.glb import Color, Instance, Mesh
+from points2objects.glb import Color, Mesh
+from points2objects.glb_writer import Instance
 
 _METADATA = "points2objects"
 

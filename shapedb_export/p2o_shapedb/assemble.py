@@ -1,8 +1,9 @@
 """Put the records of all models together: splits, exemplars, labels, and figures about them."""
 
 import contextlib
-import hashlib
 import logging
+import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,13 +20,14 @@ from p2o_shapedb.clustering.soft_labels import soft_labels, soft_radius
 from p2o_shapedb.config import BuildConfig
 from p2o_shapedb.database import SDF_SIZE, ModelEntry, ShapeDB
 from p2o_shapedb.process import Facts, Job
-from points2objects.errors import InputError
+from p2o_shapedb.splits import assign_splits
+from p2o_shapedb.twins import twin_groups
 from points2objects.geometry import FloatArray
 
 log = logging.getLogger(__name__)
 
 PROCEDURAL_SOURCE = "points2objects procedural"
-PROCEDURAL_LICENCE = "same as points2objects"
+PROCEDURAL_LICENCE = "Apache-2.0"
 
 
 @dataclass(frozen=True)
@@ -57,13 +59,10 @@ class Assembled:
 
 
 def assemble(config: BuildConfig, made: tuple[Made, ...], cache: Cache) -> Assembled:
-    """Cluster every class and label every model.
-
-    Raises:
-        InputError: A class has no models, or too few.
-    """
+    """Cluster every class and label every model; each has enough of them."""
     k = config.exemplars_per_class
-    splits = assign_splits([item.job for item in made], config)
+    twins = _find_twins(made, cache, config.classes)
+    splits = assign_splits([item.job for item in made], config, twins)
     exemplar_id = np.zeros(len(made), np.int32)
     labels = np.zeros((len(made), k), np.float32)
     exemplar_model: list[int] = []
@@ -71,12 +70,8 @@ def assemble(config: BuildConfig, made: tuple[Made, ...], cache: Cache) -> Assem
     quality: list[ClusterQuality] = []
     for class_id, class_name in enumerate(config.classes):
         rows = np.array([i for i, m in enumerate(made) if m.job.class_name == class_name], int)
-        if not len(rows):
-            raise InputError(
-                f"class {class_name}: no models; give --cad with a folder {class_name}/"
-            )
         train = np.array([splits[i] == "train" for i in rows])
-        ships = np.array([config.exemplars == "any" or _ships(made[i].job) for i in rows])
+        ships = np.array([config.exemplars == "any" or made[i].job.ships for i in rows])
         options = ClusterOptions(k, config.seed, class_name, config.exact_clusters)
         job = ClusterJob(tuple(made[i].key for i in rows), train, ships, options)
         clustered = kept_clusters(cache, job, partial(_cluster, cache, job))
@@ -101,49 +96,23 @@ def assemble(config: BuildConfig, made: tuple[Made, ...], cache: Cache) -> Assem
     return Assembled(database, tuple(quality))
 
 
-def assign_splits(jobs: list[Job], config: BuildConfig) -> list[str]:
-    """Assign each model to "train" or "val".
-
-    `config.held_out` decides if there is one, otherwise a hash of the model's id; every class with
-    a spare model then gets a val one.
-
-    Raises:
-        InputError: The file is no text, or names no model of the build.
-    """
-    if config.held_out is not None and jobs:
-        return _listed_splits(jobs, config.held_out)
-    drawn = [
-        int(hashlib.sha256(f"{config.seed}/{job.id}".encode()).hexdigest()[:13], 16) / 16**13
-        for job in jobs
-    ]
-    splits = ["val" if value < config.val_share else "train" for value in drawn]
-    for class_name in config.classes:
-        rows = [i for i, job in enumerate(jobs) if job.class_name == class_name]
-        if config.val_share and len(rows) > config.exemplars_per_class + 1:
-            splits[min(rows, key=lambda i: drawn[i])] = "val"
-    return splits
-
-
-def _listed_splits(jobs: list[Job], path: Path) -> list[str]:
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--held-out {path}: cannot be read as text ({error})") from error
-    wanted = {line.strip() for line in lines} - {""}
-    names = [{job.id} | ({job.file.key} if job.file else set()) for job in jobs]
-    known = wanted & set[str]().union(*names)
-    if not known:
-        raise InputError(
-            f"--held-out {path}: names none of the {len(jobs)} models; expected one a line, "
-            f"like {' or '.join(sorted(names[0]))}"
-        )
-    if len(known) < len(wanted):
-        lacks = min(wanted - known)
-        log.info(
-            "%s: %d of %d models are not in this build, like %s",
-            *(path, len(wanted - known), len(wanted), lacks),
-        )
-    return ["val" if theirs & known else "train" for theirs in names]
+def _find_twins(made: tuple[Made, ...], cache: Cache, classes: tuple[str, ...]) -> list[int]:
+    """Return for each model the first of its class that is the same shape, and tell of them."""
+    found = list(range(len(made)))
+    for class_name in classes:
+        rows = [i for i, item in enumerate(made) if item.job.class_name == class_name]
+        extents = np.array([made[i].facts.extent_m for i in rows]).reshape(-1, 3)
+        groups = twin_groups(cache, [made[i].key for i in rows], extents)
+        for place, group in zip(rows, groups, strict=True):
+            found[place] = rows[group]
+        for first in sorted({rows[group] for group in groups}):
+            same = [made[i].job.id for i in rows if found[i] == first]
+            if len(same) > 1:
+                log.warning(
+                    "%d models are one shape, and kept on one side of the split: %s%s",
+                    *(len(same), ", ".join(same[:4]), ", .." if len(same) > 4 else ""),
+                )
+    return found
 
 
 def _cluster(cache: Cache, job: ClusterJob) -> Clustered:
@@ -165,14 +134,14 @@ def _grids(cache: Cache, keys: list[str], in_memory: int) -> Iterator[FloatArray
         path = Path(folder) / "sdf.npy"
         shape = (len(keys), SDF_SIZE, SDF_SIZE, SDF_SIZE)
         grids = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+        if sys.platform == "linux":
+            # On a full disk this fails with an error; writing to the map would kill the process.
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
         for row, key in enumerate(keys):
             grids[row] = cache.sdf(key)
         yield grids
         del grids  # closes the file, which some systems want before it is deleted
-
-
-def _ships(job: Job) -> bool:
-    return job.file is None or job.file.ship
 
 
 def _entry(job: Job, facts: Facts, split: str) -> ModelEntry:
@@ -184,7 +153,7 @@ def _entry(job: Job, facts: Facts, split: str) -> ModelEntry:
         source=job.file.source if job.file else PROCEDURAL_SOURCE,
         licence=job.file.licence if job.file else PROCEDURAL_LICENCE,
         attribution=job.file.attribution if job.file else "",
-        ship=_ships(job),
+        ship=job.ships,
         extent_m=(x, y, z),
         symmetry=facts.symmetry,
         mirror_axis=facts.mirror_axis,

@@ -3,31 +3,34 @@
 import contextlib
 import json
 import logging
+import math
 import os
 import shutil
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from p2o_shapedb.assemble import Assembled, Made, assemble
 from p2o_shapedb.cache import Cache, Refusal, cache_key
-from p2o_shapedb.cad.overrides import read_overrides
-from p2o_shapedb.command import atomic_path, refuse_existing
+from p2o_shapedb.cad.overrides import Overrides, read_overrides
+from p2o_shapedb.command import atomic_path, refuse_existing, writing
 from p2o_shapedb.config import BuildConfig
-from p2o_shapedb.database import ShapeDB, mesh_path
+from p2o_shapedb.database import SOURCES, ShapeDB, mesh_path
+from p2o_shapedb.obstacles import refuse_too_few
 from p2o_shapedb.process import Job, process_model
+from p2o_shapedb.progress import Progress
 from p2o_shapedb.reports.oracle_report import measure_oracle
 from p2o_shapedb.reports.report import BuildReport, ClassReport, WorkReport, report_classes
+from p2o_shapedb.sizes import size_warning, usual_size
 from p2o_shapedb.sources import find_jobs
 from p2o_shapedb.workers import Limits, run_in_workers
 from points2objects.errors import InputError
+from points2objects.files import sha256
 
 log = logging.getLogger(__name__)
 
@@ -43,17 +46,22 @@ def build(config: BuildConfig) -> BuildReport:
     """
     refuse_existing(config.out, config.overwrite)
     clock = _Clock()
-    found = find_jobs(config, read_overrides(*config.overrides))
+    overrides = read_overrides(*config.overrides)
+    found = find_jobs(config, overrides)
+    refuse_too_few(config, found.jobs)
     cache = Cache(config.cache_folder)
-    cache.root.mkdir(parents=True, exist_ok=True)
+    with writing(cache.root):
+        cache.root.mkdir(parents=True, exist_ok=True)
     with clock.stage("models"):
         processed = _process(found.jobs, cache, config)
-    with clock.stage("clusters"):
+        processed = replace(processed, odd=_odd_sizes(processed.made, overrides))
+    refuse_too_few(config, [item.job for item in processed.made], processed.lost)
+    with clock.stage("clusters"), Progress("clusters"), writing(cache.root):
         assembled = assemble(config, processed.made, cache)
     with clock.stage("oracle"):
         oracle = measure_oracle(assembled.database, processed.made, cache, config)
     classes = report_classes(assembled.database, assembled.quality, oracle)
-    refused = (*found.left_out, *processed.refused)
+    refused = (*map(_printable, found.left_out), *processed.refused)
     with clock.stage("writing"), atomic_path(config.out, config.overwrite) as folder:
         report = _report(assembled, processed, refused, classes, clock.seconds)
         _write(folder, report, processed.made, cache, config)
@@ -65,9 +73,28 @@ def build(config: BuildConfig) -> BuildReport:
 
 @dataclass(frozen=True)
 class _Processed:
+    """Models, why others could not be used, the same by class, and how many are new."""
+
     made: tuple[Made, ...]
     refused: tuple[str, ...]
+    lost: dict[str, list[str]]
     fresh: int
+    odd: Mapping[str, str] = field(default_factory=dict)
+
+
+def _odd_sizes(made: tuple[Made, ...], overrides: Overrides) -> dict[str, str]:
+    """Warn of models whose size is far from what is usual in their class; return why, by id."""
+    found: dict[str, str] = {}
+    for class_name in sorted({item.job.class_name for item in made}):
+        own = [item for item in made if item.job.class_name == class_name]
+        diagonals = [math.hypot(*item.facts.extent_m.tolist()) for item in own]
+        usual = usual_size(np.array(diagonals), overrides.usual_diagonal(class_name))
+        for item, diagonal in zip(own, diagonals, strict=True):
+            line = size_warning(diagonal, usual)
+            if line:
+                found[item.job.id] = line
+                log.warning("%s: %s", _printable(item.job.name), line)
+    return found
 
 
 def _process(jobs: tuple[Job, ...], cache: Cache, config: BuildConfig) -> _Processed:
@@ -88,6 +115,7 @@ def _process(jobs: tuple[Job, ...], cache: Cache, config: BuildConfig) -> _Proce
     missing = [i for i, key in enumerate(keys) if i not in refused and not cache.holds(key)]
     log.info("%d of %d models are in the cache", len(jobs) - len(missing), len(jobs))
     refused |= _make([(jobs[i], cache, keys[i]) for i in missing], missing, config)
+    refused = {i: _printable(reason) for i, reason in refused.items()}
     if refused and config.strict:
         raise InputError(refused[min(refused)])
     made = tuple(
@@ -96,7 +124,16 @@ def _process(jobs: tuple[Job, ...], cache: Cache, config: BuildConfig) -> _Proce
         if i not in refused
     )
     reasons = tuple(refused[i] for i in sorted(refused))
-    return _Processed(made, reasons, sum(i not in refused for i in missing))
+    lost = {
+        name: [refused[i] for i in sorted(refused) if jobs[i].class_name == name]
+        for name in config.classes
+    }
+    return _Processed(made, reasons, lost, sum(i not in refused for i in missing))
+
+
+def _printable(line: str) -> str:
+    """Return a line with the bytes of a file's name that are no text replaced."""
+    return line.encode("utf-8", "replace").decode("utf-8")
 
 
 def _key(job: Job) -> str:
@@ -116,24 +153,25 @@ _Task = tuple[Job, Cache, str]
 
 def _make(tasks: list[_Task], places: list[int], config: BuildConfig) -> dict[int, str]:
     """Process models; return why some could not be, by place."""
-    from tqdm import tqdm
-
     refused: dict[int, str] = {}
     limits = Limits(config.workers, config.time_limit_s, config.worker_memory_gb)
-    options: dict[str, Any] = {"total": len(tasks), "unit": "model", "desc": "models"}
     with (
         contextlib.closing(run_in_workers(process_task, tasks, limits)) as outcomes,
-        tqdm(disable=not sys.stderr.isatty(), **options) as bar,
+        Progress("models", "model", len(tasks)) as shown,
     ):
         for outcome in outcomes:
-            bar.update()
+            shown.update()
             job, cache, key = tasks[outcome.index]
-            reason = outcome.value
+            done = outcome.value or TaskEnd()
+            if done.trouble:
+                raise InputError(done.trouble)
+            reason = done.refusal
             if outcome.failure:
                 reason = f"{job.name}: {outcome.failure}"
                 log.warning("%s", reason)
                 if outcome.timed_out:
-                    cache.refuse(key, Refusal(reason, config.time_limit_s))
+                    with writing(cache.root):
+                        cache.refuse(key, Refusal(reason, config.time_limit_s))
             if reason:
                 refused[places[outcome.index]] = reason
                 if config.strict:
@@ -141,16 +179,36 @@ def _make(tasks: list[_Task], places: list[int], config: BuildConfig) -> dict[in
     return refused
 
 
-def process_task(task: _Task) -> str:
-    """Make one model's record in the cache; return why not, or nothing."""
+@dataclass(frozen=True)
+class TaskEnd:
+    """How the processing of one model ended.
+
+    Attributes:
+        refusal: Why it cannot be used; empty if it can.
+        trouble: What kept its record from being stored, which is no fault of the model's.
+    """
+
+    refusal: str = ""
+    trouble: str = ""
+
+
+def process_task(task: _Task) -> TaskEnd:
+    """Make one model's record in the cache, or note there why not."""
     job, cache, key = task
+    record, refusal = None, ""
     try:
         record = process_model(job)
     except InputError as error:
-        cache.refuse(key, Refusal(str(error)))
-        return str(error)
-    cache.put(key, record)
-    return ""
+        refusal = str(error)
+    try:
+        with writing(cache.root):
+            if record is None:
+                cache.refuse(key, Refusal(refusal))
+            else:
+                cache.put(key, record)
+    except InputError as error:
+        return TaskEnd(trouble=str(error))
+    return TaskEnd(refusal=refusal)
 
 
 def _report(
@@ -164,12 +222,20 @@ def _report(
     return BuildReport(
         database=assembled.database,
         refused=refused,
-        repaired={m.job.id: m.facts.repairs for m in processed.made if m.facts.repairs},
+        repaired=_repaired(processed),
         methods=dict(Counter(fact.method for fact in facts)),
         sdf_seconds=float(np.median([fact.seconds for fact in facts])),
         classes=classes,
         work=WorkReport(processed.fresh, len(facts) - processed.fresh, dict(seconds)),
     )
+
+
+def _repaired(processed: _Processed) -> dict[str, tuple[str, ...]]:
+    noted = {
+        m.job.id: (*m.facts.repairs, *filter(None, [processed.odd.get(m.job.id)]))
+        for m in processed.made
+    }
+    return {name: phrases for name, phrases in noted.items() if phrases}
 
 
 def _write(
@@ -184,6 +250,8 @@ def _write(
         target = mesh_path(folder, item.job.id)
         target.parent.mkdir(parents=True, exist_ok=True)
         _link(cache.mesh_file(item.key), target)
+    sources = {m.job.id: sha256(m.job.file.path.read_bytes()) for m in made if m.job.file}
+    (folder / SOURCES).write_text(json.dumps(sources, indent=1) + "\n", "utf-8")
     told = {
         "config": json.loads(json.dumps(asdict(config), default=str)),
         "refused": report.refused,

@@ -2,21 +2,17 @@
 
 import hashlib
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
 
 import numpy as np
 
+from p2o_shapedb.cad.side_files import side_files
 from p2o_shapedb.command import atomic_path
 from p2o_shapedb.pipeline_version import pipeline_version
 from p2o_shapedb.process import Facts, Job, Record
 from points2objects.errors import InputError
 from points2objects.geometry import FloatArray
-
-MOST_READ = 1 << 24
-"""Bytes of a file that are searched for the names of other files."""
 
 _MESH, _SDF, _POINTS, _FACTS = "mesh.npz", "sdf.npy", "points.npy", "record.json"
 
@@ -128,38 +124,3 @@ def cache_key(job: Job) -> str:
             with path.open("rb") as file:
                 sha.update(hashlib.file_digest(file, "sha256").digest())
     return sha.hexdigest()[:32]
-
-
-def side_files(path: Path) -> tuple[Path, ...]:
-    """List the files that a CAD file draws on: materials, textures, buffers; those that exist."""
-    suffix = path.suffix.lower()
-    if suffix == ".obj":
-        materials = _existing(path, _words(path, rb"^mtllib[ \t]+(.+)$"))
-        textures = (
-            found
-            for material in materials
-            for found in _existing(material, _words(material, rb"^[ \t]*map_Kd[ \t]+(.+)$"))
-        )
-        return (*materials, *textures)
-    if suffix == ".gltf":
-        uris = _words(path, rb'"uri"\s*:\s*"((?!data:)[^"]{1,1024})"')
-        return _existing(path, [unquote(uri) for uri in uris])
-    return ()
-
-
-def _words(path: Path, pattern: bytes) -> list[str]:
-    with path.open("rb") as file:
-        found = re.findall(pattern, file.read(MOST_READ), flags=re.MULTILINE)
-    return [word.decode("utf-8", "replace").strip() for word in found]
-
-
-def _existing(path: Path, names: list[str]) -> tuple[Path, ...]:
-    paths = (path.parent / name for name in sorted(set(names)) if "\0" not in name)
-    return tuple(found for found in paths if _is_file(found))
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name that is too long
-        return False

@@ -6,7 +6,8 @@ import numpy as np
 
 from p2o_shapedb.cad.meshes import RawMesh
 from p2o_shapedb.database import SDF_SIZE, CanonicalMesh
-from points2objects.geometry import FloatArray, IntArray, rotation_about_y
+from p2o_shapedb.fixed_order import rounded, transformed, turn_about_y
+from points2objects.geometry import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,13 @@ def canonicalise(raw: RawMesh, turn_deg: float) -> Canonical:
         raw: Mesh with +y up, metres.
         turn_deg: Turn about +y that makes it face -z: 180 for a mesh that faces +z.
     """
-    vertices = raw.vertices @ rotation_about_y(np.radians(turn_deg)).T
+    vertices = transformed(raw.vertices, turn_about_y(turn_deg))
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     extent = high - low
-    # The float32 rounding must not leave the cube.
-    unit = np.clip((vertices - (low + high) / 2) / extent, -0.5, 0.5).astype(np.float32)
-    mesh = CanonicalMesh(unit, raw.faces.astype(np.int32), raw.colors, raw.has_color)
+    unit = np.clip(rounded((vertices - (low + high) / 2) / extent), -0.5, 0.5)
+    mesh = CanonicalMesh(
+        unit.astype(np.float32), raw.faces.astype(np.int32), raw.colors, raw.has_color
+    )
     return Canonical(mesh, extent)
 
 

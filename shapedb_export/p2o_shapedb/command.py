@@ -1,10 +1,10 @@
 """What every command of the project shares: options, exit codes and safe writing."""
 
 import contextlib
+import errno
 import io
 import logging
 import os
-import shutil
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -12,8 +12,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from points2objects.errors import InputError, Points2ObjectsError
+from points2objects.staging import cure, staged_path
 
 Config = TypeVar("Config")
+
+_REFUSALS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
+    *(errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR, errno.ENOTEMPTY),
+)
+"""What a file system answers when it is not the program's fault."""
 
 
 def parse(config_type: type[Config], description: str, args: list[str] | None = None) -> Config:
@@ -59,7 +66,7 @@ def run_command(main: Callable[[], None], verbose: bool = False) -> int:
     except KeyboardInterrupt:
         return _failed("interrupted", 130, verbose)
     except ModuleNotFoundError as error:
-        need = f"needs the Python package {error.name}; 'make lint' installs all that is needed"
+        need = f"needs the Python package {error.name}; 'make install' installs all that is needed"
         return _failed(need, 2, verbose)
     except Exception as error:
         hint = "" if verbose else " (--verbose shows where)"
@@ -84,50 +91,44 @@ def _failed(message: str, code: int, verbose: bool) -> int:
 
 @contextlib.contextmanager
 def atomic_path(path: Path, overwrite: bool = False) -> Iterator[Path]:
-    """Give a temporary name beside `path`, and rename it to `path` when the body succeeds.
+    """Give a temporary name, and rename it to `path` when the body succeeds.
 
     The body creates either a file or a folder under the name it gets. A failing or interrupted
-    body leaves nothing behind, and the old result (if any) untouched.
+    body leaves nothing behind, and the old result (if any) untouched; what a killed one leaves,
+    the next removes.
 
     Raises:
-        InputError: `path` exists and `overwrite` is off, or it cannot be written.
+        InputError: `path` exists and `overwrite` is off, or it cannot be written, the disk being
+            full for example.
     """
     path = Path(path)
-    with _naming(path):
+    with writing(path):
         refuse_existing(path, overwrite)
         # Through a link, so that what it leads to is replaced and not the link.
         target = path.resolve()
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        _remove(temporary)
-    try:
-        yield temporary
-        if not temporary.exists():
-            raise FileNotFoundError(f"nothing was written for {path}")
-        with _naming(path):
-            _replace(target, temporary)
-    finally:
-        _remove(temporary)
-
-
-def _replace(target: Path, temporary: Path) -> None:
-    if not target.is_dir():
-        temporary.replace(target)
-        return
-    # A folder cannot be replaced in one step: move the old one aside first.
-    aside = target.with_name(f".{target.name}.{os.getpid()}.old")
-    target.rename(aside)
-    temporary.rename(target)
-    _remove(aside)
+        with staged_path(target) as temporary:
+            yield temporary
+            if not temporary.exists():
+                raise FileNotFoundError(f"nothing was written for {path}")
 
 
 @contextlib.contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Turn what the file system refuses into one line about `path`."""
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the file system refuses to write into one line about `path`.
+
+    Raises:
+        InputError: The disk is full, read-only or broken, or the place cannot be one.
+    """
     try:
         yield
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}; choose another --out") from error
+        # NumPy tells of a short write in words, without a number.
+        short = error.errno is None and "written" in str(error)
+        if not short and error.errno not in _REFUSALS:
+            raise
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) if short else error
+        advice = cure(full, otherwise="choose another --out")
+        raise InputError(f"cannot write {path}: {full.strerror}; {advice}") from error
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:
@@ -138,10 +139,3 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
     """
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists; add --overwrite to replace it, or choose another --out")
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from p2o_shapedb.database import CLASSES
 from p2o_shapedb.packing.pack import PackOptions
 from p2o_shapedb.packing.pack_glb import Compression
 from p2o_shapedb.packing.surface_error import Tolerance
+from p2o_shapedb.procedural import FAMILIES
 from points2objects.errors import InputError
 
 
@@ -27,8 +28,9 @@ class BuildConfig:
     creator."""
     shapenet: tuple[Path, ...] = ()
     """Folders that hold ShapeNetCore.v2: <synset>/<id>/models/model_normalized.obj."""
-    procedural: int = 60
-    """Procedural models per class."""
+    procedural: int | tuple[str, ...] = 60
+    """Generated models per class that has a generator: a number for all of them, or numbers for
+    some, as in chair=60 table=40, or both: 20 chair=60. Other classes have none."""
     up: Up = "y"
     """Axis that points up in the files of --cad."""
     front: Front = "auto"
@@ -74,7 +76,7 @@ class BuildConfig:
     """Show tracebacks and debug messages."""
 
     def __post_init__(self) -> None:
-        _at_least("--procedural", self.procedural, 0)
+        _check_procedural(self.procedural, self.classes)
         _at_least("--exemplars-per-class", self.exemplars_per_class, 1)
         _at_least("--exact-clusters", self.exact_clusters, 2 * self.exemplars_per_class)
         _at_least("--oracle-models", self.oracle_models, 0)
@@ -89,8 +91,22 @@ class BuildConfig:
             raise InputError(f"--val-share must be in 0..1, got {self.val_share}")
         if self.held_out is not None and not self.held_out.is_file():
             raise InputError(f"--held-out {self.held_out}: no such file")
-        if not self.cad and not self.shapenet and not self.procedural:
-            raise InputError("nothing to build from: give --cad, --shapenet or --procedural")
+        made = any(self.procedural_of(name) for name in self.classes)
+        if not self.cad and not self.shapenet and not made:
+            raise InputError(
+                "nothing to build from: give --cad, --shapenet, or --procedural for one of "
+                f"{', '.join(FAMILIES)}"
+            )
+
+    def procedural_of(self, class_name: str) -> int:
+        """Return how many models of a class to generate."""
+        if class_name not in FAMILIES:
+            return 0
+        if isinstance(self.procedural, int):
+            return self.procedural
+        counts = dict(word.split("=") for word in self.procedural if "=" in word)
+        rest = next((word for word in self.procedural if "=" not in word), "0")
+        return int(counts.get(class_name, rest))
 
     @property
     def cache_folder(self) -> Path:
@@ -147,6 +163,40 @@ class PackConfig:
             self.triangles,
         )
         return PackOptions(tolerance, self.compression, self.workers)
+
+
+@dataclass(frozen=True)
+class CreditConfig:
+    """Options of credit_bundle.py."""
+
+    bundle: Positional[Path]
+    """Folder of the bundle whose credits to write anew."""
+    notice: Path | None = None
+    """Also write this file, as the project's NOTICE."""
+    verbose: bool = False
+    """Show tracebacks and debug messages."""
+
+
+def _check_procedural(procedural: int | tuple[str, ...], classes: tuple[str, ...]) -> None:
+    """Refuse counts that are none, and classes that are none or that nothing generates."""
+    words = (str(procedural),) if isinstance(procedural, int) else procedural
+    plain = [word for word in words if "=" not in word]
+    pairs = [word.partition("=")[::2] for word in words if "=" in word]
+    counts = [*plain, *(count for _, count in pairs)]
+    wrong = [count for count in counts if not (count.isascii() and count.isdigit())]
+    if wrong or len(plain) > 1 or len(dict(pairs)) < len(pairs):
+        raise InputError(
+            "--procedural must be a number of at least 0, or numbers by class, as in 20 chair=60; "
+            f"got {' '.join(words)}"
+        )
+    for name, _ in pairs:
+        if name not in FAMILIES:
+            raise InputError(
+                f"--procedural {name}: nothing generates this class, only {', '.join(FAMILIES)}; "
+                f"put CAD files into a folder {name}/ of --cad"
+            )
+        if name not in classes:
+            raise InputError(f"--procedural {name}: is not one of --classes {' '.join(classes)}")
 
 
 def _at_least(flag: str, value: int, least: int) -> None:

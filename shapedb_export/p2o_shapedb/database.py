@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
@@ -19,8 +21,12 @@ CLASSES = ("bottle", "bowl", "chair", "mug", "sofa", "table")
 SCHEMA_VERSION = 1
 SDF_SIZE = 32
 SURFACE_POINTS = 512
+SOURCES = "sources.json"
+"""File of a database's folder with the digests of the CAD files."""
 
 _ARRAYS = ("sdf", "points", "exemplar_id", "exemplar_model", "soft_labels", "soft_radius")
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, AttributeError, NotImplementedError)
+"""What reading a broken database may raise, besides what its values do."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +173,22 @@ class ShapeDB:
             for name in self.classes
         )
 
+    @cached_property
+    def source_digests(self) -> dict[str, str]:
+        """SHA-256 of the CAD file behind each model that has one, by id.
+
+        Empty for a database that was never saved, or saved before these were kept.
+        """
+        path = self.folder / SOURCES if self.folder else None
+        if path is None or not path.is_file():
+            return {}
+        try:
+            return {
+                str(key): str(value) for key, value in json.loads(path.read_text("utf-8")).items()
+            }
+        except (OSError, ValueError, AttributeError) as error:
+            raise InputError(f"{path}: broken ({error}); build the database again") from error
+
     def class_id(self, model_index: int) -> int:
         """Return the class id of a model."""
         return self.classes.index(self.models[model_index].class_name)
@@ -232,7 +254,7 @@ class ShapeDB:
                 folder=folder,
                 **arrays,
             )
-        except (KeyError, TypeError, OSError, ValueError) as error:
+        except (KeyError, TypeError, OSError, ValueError, *_DAMAGE) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(

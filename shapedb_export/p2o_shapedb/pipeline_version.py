@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
-_LIBRARIES = ("libigl", "trimesh")
+_LIBRARIES = ("libigl", "numpy", "pillow")
 
 
 @cache

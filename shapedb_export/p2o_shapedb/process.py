@@ -1,6 +1,7 @@
 """Turn one CAD file or generated model into its record: canonical mesh, distances, symmetry."""
 
 import hashlib
+import math
 import time
 from dataclasses import dataclass, replace
 
@@ -11,6 +12,7 @@ from p2o_shapedb.cad.axes import Axes
 from p2o_shapedb.cad.meshes import CadFile, RawMesh, clean, load_mesh
 from p2o_shapedb.canonical import Canonical, canonicalise, surface_points
 from p2o_shapedb.database import SURFACE_POINTS, CanonicalMesh
+from p2o_shapedb.fixed_order import transformed
 from p2o_shapedb.solids.sdf import OPEN_POLICY, OpenPolicy, SignedDistance, signed_distance
 from p2o_shapedb.symmetry import Symmetry, measure_symmetry
 from points2objects.errors import InputError
@@ -60,6 +62,11 @@ class Job:
         """What to call it in a message."""
         return str(self.file.path) if self.file else self.id
 
+    @property
+    def ships(self) -> bool:
+        """Whether meshes derived from it may be packed."""
+        return self.file is None or self.file.ship
+
     def settings(self) -> list[str | int | float]:
         """Return all but the file's content that its record depends on."""
         axes = [self.axes.up, self.axes.front, self.axes.unit_m]
@@ -73,9 +80,9 @@ class Job:
             model = procedural.generate(self.class_name, self.index, self.seed)
             return clean(RawMesh(model.vertices, model.faces, model.colors, True), self.id)
         raw = load_mesh(self.file.path)
-        vertices = raw.vertices @ self.axes.canonical_from_file().T
+        vertices = transformed(raw.vertices, self.axes.canonical_from_file())
         if self.diagonal_m:
-            diagonal = float(np.linalg.norm(np.ptp(vertices, axis=0)))
+            diagonal = math.hypot(*np.ptp(vertices, axis=0).tolist())
             vertices = vertices * (self.diagonal_m / diagonal)
         return replace(raw, vertices=vertices)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from p2o_shapedb import procedural
 from p2o_shapedb.cad.axes import Axes
 from p2o_shapedb.cad.meshes import CadFile, find_cad
+from p2o_shapedb.cad.model_search import alike_folders, unread_line, walk
 from p2o_shapedb.cad.overrides import FileOverride, Frame, Overrides, SourceOverride
 from p2o_shapedb.cad.shapenet import find_shapenet
 from p2o_shapedb.config import BuildConfig
@@ -27,7 +28,8 @@ class Found:
 
     Attributes:
         jobs: Models to process, ids distinct.
-        left_out: One line per file that is left out on purpose.
+        left_out: One line per file that is left out on purpose, and per folder with files of
+            formats that are not read.
     """
 
     jobs: tuple[Job, ...]
@@ -63,12 +65,12 @@ def find_jobs(config: BuildConfig, overrides: Overrides) -> Found:
         else:
             model_id = _unique(f"{class_name}/{listed.name}", taken)
             jobs.append(_job(config, model_id, class_name, listed, override))
-    for class_name in config.classes if config.procedural else ():
-        for index in range(config.procedural):
+    for class_name in config.classes:
+        for index in range(config.procedural_of(class_name)):
             name = procedural.model_name(class_name, index)
             model_id = _unique(f"{class_name}/{name}", taken)
             jobs.append(Job(model_id, class_name, None, index, config.seed, 0.0, config.max_extent))
-    return Found(tuple(jobs), tuple(left_out))
+    return Found(tuple(jobs), (*left_out, *_unread(config)))
 
 
 def _cad(config: BuildConfig, overrides: Overrides) -> Iterator[_Listed]:
@@ -77,9 +79,7 @@ def _cad(config: BuildConfig, overrides: Overrides) -> Iterator[_Listed]:
         override = overrides.source(root)
         axes, diagonal_m = _framed(root, override, usual)
         files = find_cad(root, config.classes)
-        others = sorted({p.name for p in root.iterdir() if p.is_dir()} - set(config.classes))
-        if others:
-            log.info("%s: not in --classes, so not read: %s", root, ", ".join(others))
+        _tell_of_others(root, config.classes)
         unlicensed = sum(not file.ship for file in files)
         if unlicensed and config.exemplars == "ship":
             log.info(
@@ -89,6 +89,27 @@ def _cad(config: BuildConfig, overrides: Overrides) -> Iterator[_Listed]:
             )
         for file in files:
             yield _Listed(_known(file, root, override), file.name, axes, diagonal_m)
+
+
+def _tell_of_others(root: Path, classes: tuple[str, ...]) -> None:
+    others = sorted({p.name for p in root.iterdir() if p.is_dir()} - set(classes))
+    if others:
+        log.info("%s: not in --classes, so not read: %s", root, ", ".join(others))
+    for class_name in classes:
+        for name in alike_folders(root, class_name):
+            log.warning(
+                "%s: the folder %r is not read for the class %s; rename it, or merge the two",
+                *(root, name, class_name),
+            )
+
+
+def _unread(config: BuildConfig) -> Iterator[str]:
+    for root in config.cad:
+        folders = [root / name for name in config.classes if (root / name).is_dir()]
+        line = unread_line(root, itertools.chain.from_iterable(map(walk, folders)))
+        if line:
+            log.warning("%s", line)
+            yield line
 
 
 def _shapenet(config: BuildConfig, overrides: Overrides) -> Iterator[_Listed]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from p2o_shapedb.canonical import Canonical
-from points2objects.geometry import FloatArray, rotation_about_y
+from p2o_shapedb.fixed_order import transformed, turn_about_y
+from points2objects.geometry import FloatArray
 
 TOLERANCE = 0.025
 """A map keeps the shape if 99 % of its surface lands within this share of the largest side."""
@@ -46,12 +47,12 @@ def measure_symmetry(canonical: Canonical, points: FloatArray) -> Symmetry:
     limit = TOLERANCE * float(canonical.extent_m.max())
 
     def keeps(linear: FloatArray) -> bool:
-        moved = np.ascontiguousarray(metric @ linear.T)
+        moved = np.ascontiguousarray(transformed(metric, linear))
         squared = np.asarray(igl.point_mesh_squared_distance(moved, vertices, faces)[0])
         return float(np.quantile(squared, 0.99)) <= limit**2
 
     def turn_keeps(angle_deg: float) -> bool:
-        return keeps(rotation_about_y(np.radians(angle_deg)))
+        return keeps(turn_about_y(angle_deg))
 
     x, _, z = canonical.extent_m
     order = 1

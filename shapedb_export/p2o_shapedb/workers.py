@@ -1,9 +1,11 @@
 """Run a function over many items in processes that may hang, crash or run out of memory."""
 
 import contextlib
+import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -14,6 +16,8 @@ from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
+
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -187,8 +191,14 @@ def _attempt(task: Callable[[Any], Any], item: object) -> tuple[Any, str]:
 
 
 def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if sys.platform == "linux":
+        # A library that holds the interpreter's lock would keep the thread below from running.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if parent and os.getppid() != parent.pid:  # it ended before that
+            os._exit(1)
+
     def watch() -> None:
-        parent = multiprocessing.parent_process()
         if parent:
             parent.join()
             os._exit(1)

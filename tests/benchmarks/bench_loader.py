@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from p2o_shapedb.command import atomic_path, parse, run_command
-from p2o_train.batches import BatchDataset
+from p2o_train.batches import BatchDataset, MixedDataset
 from p2o_train.checkpoint import TrainingState
 from p2o_train.config import TrainConfig
 from p2o_train.ema import averaged_copy
@@ -23,7 +23,6 @@ from p2o_train.machine import describe_machine, prepare_machine
 from p2o_train.network.build import build_network
 from p2o_train.rendered_data import load_training_data
 from p2o_train.step import Learner, make_optimizer
-from p2o_train.team import ALONE
 from points2objects.errors import InputError
 
 
@@ -60,9 +59,8 @@ def measure(config: BenchConfig) -> dict[str, float]:
     network = build_network(training.network, spec).to(device)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = TrainingState(network, averaged_copy(network), make_optimizer(network, training.optim))
-    sdf = torch.from_numpy(data.shapedb.sdf).to(device, torch.float32)
-    learner = Learner(training, spec, ALONE, sdf)
-    dataset = BatchDataset(data, spec, training)
+    learner = Learner.of(training, spec, data.shapedb, device=device)
+    dataset = MixedDataset(BatchDataset(data, spec, training))
     loading, learning = list[float](), list[float]()
     for step in range(config.batches + 2):
         started = time.process_time()

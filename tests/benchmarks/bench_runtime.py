@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import tyro
 
+from p2o_train.processor import read_processor
 from points2objects import Bundle, Camera, Points2ObjectsError, Reconstructor
 from points2objects.decode import decode
 from points2objects.geometry import ByteArray
@@ -122,8 +123,7 @@ def describe_machine() -> dict[str, Any]:
     packages = ("points2objects", "numpy", "ai-edge-litert", "opencv-python-headless")
     return {
         "machine": platform.machine(),
-        "processor": platform.processor(),
-        "cores": os.cpu_count(),
+        "processor": str(read_processor()),
         "load_average": os.getloadavg() if hasattr(os, "getloadavg") else None,
         "python": platform.python_version(),
         "versions": {package: installed(package) for package in packages},

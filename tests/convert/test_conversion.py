@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,12 +15,18 @@ from points2objects.bundle import Bundle
 from points2objects.errors import BundleError, InputError
 from points2objects.spec import ModelSpec
 
+if TYPE_CHECKING:
+    from p2o_train.config import NetworkConfig
+
 pytestmark = pytest.mark.convert
 
-ROOT = Path(__file__).parents[2]
+CONVERT = Path(__file__).parents[2] / "convert"
+SIDE = 128
+"""Of the network's input, px."""
 
 DatabaseWriter = Callable[[Path, int], str]
 DatasetWriter = Callable[[Path, Path], None]
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @dataclass(frozen=True)
@@ -44,26 +50,23 @@ class Chain:
 
 def command(script: str, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(ROOT / "convert" / script), *options],
+        [sys.executable, str(CONVERT / script), *options],
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-def write_run(folder: Path, digest: str) -> None:
+def write_run(folder: Path, network: "NetworkConfig", digest: str) -> None:
     """Save an untrained network as `train/run.py` does."""
     import torch
 
     from p2o_train.checkpoint import BEST, CONFIG, SPEC
-    from p2o_train.config import NetworkConfig, TrainConfig
+    from p2o_train.config import TrainConfig
     from p2o_train.network.build import build_network
 
-    spec = ModelSpec("tiny", ("mug", "sofa"), 1, digest)
-    network = NetworkConfig(
-        backbone="hourglass", head_channels=8, hourglass_stem=8, hourglass_widths=(8, 8)
-    )
-    config = replace(TrainConfig(), network=network)
+    spec = ModelSpec("tiny", ("mug", "sofa"), 1, digest, input_size=SIDE)
+    config = replace(TrainConfig(), network=network, input_size=SIDE)
     folder.mkdir()
     (folder / CONFIG).write_text(config.to_json())
     (folder / SPEC).write_text(spec.to_json())
@@ -78,21 +81,19 @@ def chain(
     tmp_path_factory: pytest.TempPathFactory,
     write_database: DatabaseWriter,
     write_dataset: DatasetWriter,
+    tiny_network: "NetworkConfig",
+    run_script: Run,
 ) -> Chain:
     folder = tmp_path_factory.mktemp("chain")
     digest = write_database(folder / "shapedb", 0)
     write_dataset(folder / "dataset", folder / "shapedb")
-    write_run(folder / "run", digest)
-    done = command("to_tflite.py", *chain_options(folder))
+    write_run(folder / "run", replace(tiny_network, separable_heads=True), digest)
+    done = run_script(CONVERT / "to_tflite.py", *Chain(folder).options("bundle"))
     assert done.returncode == 0, done.stderr
     last = done.stdout.splitlines()[-1]
     assert last.startswith(f"wrote {folder / 'bundle'} (")
     assert "Traceback" not in done.stderr
     return Chain(folder)
-
-
-def chain_options(folder: Path) -> list[str]:
-    return Chain(folder).options("bundle")
 
 
 def test_the_bundle_is_whole_and_says_how_good_it_is(chain: Chain) -> None:
@@ -115,7 +116,8 @@ def test_the_bundle_is_whole_and_says_how_good_it_is(chain: Chain) -> None:
     ]
     assert all(set(step["heads"]) == set(bundle.spec.outputs) for step in report["steps"])
     assert report["shipped"] == report["ranked"] == "int8"
-    assert report["delegates"]["int8"]["fallbacks"] == []
+    assert [f["kind"] for f in report["delegates"]["int8"]["fallbacks"]] == ["QUANTIZE"]
+    assert set(report["ends"]) == {"float32", "int8"}
     assert report["scores"]["int8"]["agreement"]["peaks"] >= 0
 
 
@@ -167,7 +169,7 @@ def test_a_second_run_loads_nothing_heavy(chain: Chain) -> None:
         "import runpy, sys\n"
         "sys.argv[0] = 'to_tflite.py'\n"
         "try:\n"
-        f"    runpy.run_path({str(ROOT / 'convert' / 'to_tflite.py')!r}, run_name='__main__')\n"
+        f"    runpy.run_path({str(CONVERT / 'to_tflite.py')!r}, run_name='__main__')\n"
         "except SystemExit:\n"
         "    print(sorted({'torch', 'onnx', 'scipy', 'litert_quantizer'} & set(sys.modules)))\n"
     )
@@ -189,7 +191,7 @@ def test_an_interrupted_run_leaves_nothing(chain: Chain) -> None:
     # Tests that a shell runs in the background ignore Ctrl-C, and their children would as well.
     heeded = signal.signal(signal.SIGINT, signal.default_int_handler)
     started = subprocess.Popen(
-        [sys.executable, str(ROOT / "convert" / "to_tflite.py"), *chain.options("interrupted")],
+        [sys.executable, str(CONVERT / "to_tflite.py"), *chain.options("interrupted")],
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -211,11 +213,11 @@ def test_other_options_do_not_replace_a_bundle_unasked(chain: Chain) -> None:
     assert "add --overwrite" in done.stderr
 
 
-def test_compare_checks_the_existing_stages(chain: Chain) -> None:
+def test_compare_checks_the_existing_stages(chain: Chain, run_script: Run) -> None:
     options = chain.options("unused")
-    done = command(
-        "compare.py", str(chain.folder / "bundle"), options[0], *options[3:7], "--images", "16"
-    )
+    few = ("--images", "16", "--threads", "1")
+    bundle = chain.folder / "bundle"
+    done = run_script(CONVERT / "compare.py", bundle, options[0], *options[3:7], *few)
     assert done.returncode == 0, done.stderr
     assert "model_float32.tflite -> model.tflite" in done.stdout
 
@@ -229,9 +231,9 @@ def benchmark_options(chain: Chain) -> list[str]:
     ]
 
 
-def test_the_benchmark_compares_all_forms_of_the_model(chain: Chain) -> None:
-    run = str(chain.folder / "run")
-    done = command("benchmark.py", *benchmark_options(chain), "--run", run)
+def test_the_benchmark_compares_all_forms_of_the_model(chain: Chain, run_script: Run) -> None:
+    run = chain.folder / "run"
+    done = run_script(CONVERT / "benchmark.py", *benchmark_options(chain), "--run", run)
     assert done.returncode == 0, done.stderr
     values = json.loads((chain.folder / "bench.json").read_text())
     names = ["torch", "onnx", "equalised", "float32", "int8"]
@@ -242,12 +244,13 @@ def test_the_benchmark_compares_all_forms_of_the_model(chain: Chain) -> None:
     assert (chain.folder / "bench.md").read_text() in done.stdout
 
 
-def test_the_benchmark_fails_below_a_figure(chain: Chain) -> None:
-    done = command("benchmark.py", *benchmark_options(chain), "--fail-below", "map50=1.5")
+def test_the_benchmark_fails_below_a_figure(chain: Chain, run_script: Run) -> None:
+    benchmark = CONVERT / "benchmark.py"
+    done = run_script(benchmark, *benchmark_options(chain), "--fail-below", "map50=1.5")
     assert done.returncode == 1
     assert "map50 of int8 is" in done.stderr
     assert "below 1.5" in done.stderr
-    unknown = command("benchmark.py", *benchmark_options(chain), "--fail-below", "map51=0.1")
+    unknown = run_script(benchmark, *benchmark_options(chain), "--fail-below", "map51=0.1")
     assert unknown.returncode == 2
     assert "no figure 'map51' of int8; it has map25, map50" in unknown.stderr
 
@@ -262,10 +265,11 @@ def test_the_benchmark_refuses_what_is_no_model(chain: Chain, tmp_path: Path) ->
     assert "expected FIGURE=VALUE such as map50=0.40, got 'map50'" in wrong.stderr
 
 
-def test_the_cures_are_compared(chain: Chain) -> None:
+def test_the_cures_are_compared(chain: Chain, run_script: Run) -> None:
     options = chain.options("unused")
-    done = command(
-        *("compare_cures.py", options[0], *options[3:9], "--evaluate", "2", "--repeats", "1"),
+    done = run_script(
+        CONVERT / "compare_cures.py",
+        *(options[0], *options[3:9], "--evaluate", "2", "--repeats", "1"),
         *("--only", "plain", "both-float-heatmap", "float16", "plain-qat", "--qat-steps", "1"),
         *("--out", str(chain.folder / "cures.json")),
     )
@@ -282,9 +286,9 @@ def test_the_cures_are_compared(chain: Chain) -> None:
     assert worst["float16"] < worst["both-float-heatmap"] < worst["plain"]
 
 
-def test_a_broken_limit_names_the_stage_and_writes_no_bundle(chain: Chain) -> None:
-    options = chain.options("strict")
-    done = command("to_tflite.py", *options, "--formats", "float32", "--float-limit", "1e-12")
+def test_a_broken_limit_names_the_stage_and_writes_no_bundle(chain: Chain, run_script: Run) -> None:
+    options = [*chain.options("strict"), "--formats", "float32", "--float-limit", "1e-12"]
+    done = run_script(CONVERT / "to_tflite.py", *options)
     assert done.returncode == 1
     assert "torch -> onnx breaks its limit first" in done.stderr
     assert not (chain.folder / "strict").exists()

@@ -51,6 +51,7 @@ def test_formats_are_ordered_by_what_they_lose(
     assert 0 < worst["float16"] < 1e-3 < worst["int16x8"] < worst["int8"] < 0.1
     assert worst["dynamic"] < 0.1
     assert worst["int8-float-io"] == pytest.approx(worst["int8"], rel=0.2)
+    assert worst["int8-int8-io"] == worst["int8"]
 
 
 def test_half_precision_weights_stay_constants(converted: "Models") -> None:
@@ -79,9 +80,8 @@ def test_a_float_head_is_float_and_the_others_are_not_converted(
     from p2o_convert.stages import tflite_predictor
 
     float32 = converted.tflite["float32"]
-    tflite = make_format(
-        "int8", float32, chosen, spec, QuantiseConfig(heads="dense", float_heads=("scale",))
-    )
+    options = QuantiseConfig(heads="dense", float_heads=("scale",))
+    tflite = make_format("int8-int8-io", float32, chosen, spec, options)
     maps = tflite_predictor(tflite, spec, 1)(images[0])
     kinds = {n: m.values.dtype for n, m in maps.items() if isinstance(m, OutputMap)}
     assert kinds == {n: np.dtype("float32" if n == "scale" else "int8") for n in spec.outputs}
@@ -150,7 +150,7 @@ def test_layers_carry_the_names_of_their_modules(converted: "Models") -> None:
         names = {o.outputs[0].name for o in read_operators(tflite)}
         assert {"norm", "down", "wide", "deep", "rotation"} <= names
         assert "wide.weight" in {t.name for o in read_operators(tflite) for t in o.inputs}
-        assert float_tensors(converted.tflite["int8"]) == []
+        assert float_tensors(converted.tflite["int8-int8-io"]) == []
 
 
 @pytest.mark.parametrize(

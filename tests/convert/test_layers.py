@@ -19,7 +19,10 @@ pytestmark = pytest.mark.convert
 def test_every_operator_is_ranked(converted: "Models", spec: ModelSpec, images: ByteArray) -> None:
     float32, int8 = converted.tflite["float32"], converted.tflite["int8"]
     found = layer_errors(float32, int8, images[:2], spec)
-    assert [layer.layer for layer in found] == [o.outputs[0].name for o in read_operators(int8)]
+    # Those at the ends only change a tensor's type.
+    assert [layer.layer for layer in found] == [
+        o.outputs[0].name for o in read_operators(int8) if "QUANTIZE" not in o.kind
+    ]
     assert all(0 < layer.own < 0.2 for layer in found if layer.kind != "PAD")
     # Only layers with weights can spoil the outputs by their weights.
     assert {"CONV_2D", "DEPTHWISE_CONV_2D"} == {f.kind for f in found if f.heads is not None}
@@ -49,9 +52,7 @@ def test_a_float_head_adds_nothing(converted: "Models", spec: ModelSpec, images:
         "int8", float32, chosen, spec, QuantiseConfig(heads="dense", float_heads=("scale",))
     )
     found = {layer.layer: layer for layer in layer_errors(float32, mixed, images[:1], spec)}
-    # Its input is converted, so it cannot be cut out and compared; the others still are.
-    assert "scale" not in found
-    assert "rotation" in found
+    assert found["scale"].own < 1e-5 < found["rotation"].own
 
 
 def test_the_network_as_it_is_has_no_error(

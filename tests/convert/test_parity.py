@@ -7,6 +7,7 @@ from p2o_convert.delegates import Fallback, Readiness
 from p2o_convert.layers import LayerError
 from p2o_convert.parity import HeadError, Stage, Step, compare_stages, first_broken
 from p2o_convert.report import ConversionReport, bars, steps_table, verdict
+from points2objects.errors import InputError
 from points2objects.geometry import ByteArray
 from points2objects.tensors import OutputMap, OutputMaps
 
@@ -90,6 +91,7 @@ def report() -> ConversionReport:
         steps=(Step("torch -> onnx", 1e-3, {"scale": HeadError(1.0, 0.5, float("nan"), 0.9)}),),
         sizes={"onnx": 2000, "float32": 1500},
         operators={"float32": {"CONV_2D": 3}},
+        ends={"int8": "in: uint8 RGB, bytes as they are; out: float32"},
         scores={
             "float32": {"map50": 0.5, "classes": ["a"], "errors": {"shape_iou": 0.25}},
             "int8": {
@@ -126,6 +128,7 @@ def test_the_report_is_json() -> None:
 def test_the_report_is_a_page() -> None:
     page = report().to_markdown()
     assert "3 CONV_2D" in page
+    assert "in: uint8 RGB, bytes as they are; out: float32" in page
     assert "same 7 validation images" in page
     assert "classes" not in page
     assert "errors.shape_iou" in page
@@ -133,6 +136,14 @@ def test_the_report_is_a_page() -> None:
     # By the damage to the outputs the stem comes first, by its own error the sum.
     assert page.index("| stem") < page.index("| sum") < page.rindex("| stem")
     assert "GPU leaves sum (ADD) to the CPU: 3 inputs" in page
+
+
+def test_the_report_comes_back() -> None:
+    again = ConversionReport.from_json(report().to_json())
+    assert again.to_json() == report().to_json()
+    assert again.to_markdown() == report().to_markdown()
+    with pytest.raises(InputError, match=r"not the report of a conversion .*convert the run again"):
+        ConversionReport.from_json("{}")
 
 
 def test_the_bars_are_those_of_the_task() -> None:

@@ -1,5 +1,6 @@
 """Heads cut off the network: the same outputs in float, in every format, at every cell."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from p2o_convert.models import FloatModel, Models
+    from p2o_train.config import NetworkConfig
 
 pytestmark = pytest.mark.convert
 
@@ -31,20 +33,12 @@ PLAIN = QuantiseConfig(rounding="nearest", equalise=False, heads="dense")
 SPARSE = QuantiseConfig(rounding="nearest", equalise=False, heads="sparse")
 
 
-def _network(spec: ModelSpec, separable: bool) -> "nn.Module":
+def _network(config: "NetworkConfig", spec: ModelSpec) -> "nn.Module":
     """Build a small network of the project's own kind, whose heads say something."""
     import torch
 
-    from p2o_train.config import NetworkConfig
     from p2o_train.network.build import build_network
 
-    config = NetworkConfig(
-        backbone="hourglass",
-        head_channels=8,
-        hourglass_stem=8,
-        hourglass_widths=(8, 8),
-        separable_heads=separable,
-    )
     with torch.random.fork_rng():
         torch.manual_seed(1)
         network = build_network(config, spec).eval()
@@ -66,10 +60,19 @@ def _export(
 
 
 @pytest.fixture(scope="module")
+def separable(tiny_network: "NetworkConfig") -> "NetworkConfig":
+    """Options of the tiny network with the phone's heads."""
+    return replace(tiny_network, separable_heads=True)
+
+
+@pytest.fixture(scope="module")
 def dense(
-    spec: ModelSpec, images: ByteArray, tmp_path_factory: pytest.TempPathFactory
+    separable: "NetworkConfig",
+    spec: ModelSpec,
+    images: ByteArray,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> "FloatModel":
-    return _export(_network(spec, True), spec, images, tmp_path_factory.mktemp("dense"))
+    return _export(_network(separable, spec), spec, images, tmp_path_factory.mktemp("dense"))
 
 
 @pytest.fixture(scope="module")
@@ -79,15 +82,21 @@ def formats(dense: "FloatModel", spec: ModelSpec, images: ByteArray) -> dict[str
     return make_formats(tuple(FORMATS), dense.tflite, images, spec, SPARSE)
 
 
-@pytest.mark.parametrize("separable", [True, False])
+@pytest.mark.parametrize("heads", ["separable", "full"])
 def test_float_heads_at_cells_are_the_dense_float_model(
-    spec: ModelSpec, images: ByteArray, tmp_path: "Path", separable: bool
+    heads: str,
+    separable: "NetworkConfig",
+    dense: "FloatModel",
+    spec: ModelSpec,
+    images: ByteArray,
+    tmp_path: "Path",
 ) -> None:
     from p2o_convert.stages import tflite_predictor
     from p2o_train.predictors import torch_predictor
 
-    network = _network(spec, separable)
-    whole = _export(network, spec, images, tmp_path).tflite
+    network = _network(replace(separable, separable_heads=heads == "separable"), spec)
+    made = dense if heads == "separable" else _export(network, spec, images, tmp_path)
+    whole = made.tflite
     cut = cut_heads(whole, spec)
     stages = [
         Stage("torch", torch_predictor(network, spec), 0.0),
@@ -119,7 +128,7 @@ def test_the_network_ends_in_its_heat_map_and_its_features(
         assert read_spec(tflite) == spec
         weights = read_metadata(tflite, HEADS_METADATA)
         assert weights == read_metadata(formats["float32"], HEADS_METADATA)
-    assert not float_tensors(formats["int8"])
+    assert not float_tensors(formats["int8-int8-io"])
 
 
 def test_every_format_reads_its_heads(
@@ -140,7 +149,7 @@ def test_every_format_reads_its_heads(
         features = stage.predict(images[0])["scale"]
         assert isinstance(features, HeadMap)
         integer = np.issubdtype(features.features.values.dtype, np.integer)
-        assert integer is (name == "int8"), name
+        assert integer is (name == "int8-int8-io"), name
 
 
 def test_int8_heads_lose_less_at_the_peaks_than_in_the_network(
@@ -162,8 +171,9 @@ def test_int8_heads_lose_less_at_the_peaks_than_in_the_network(
         assert lost["sparse"][head] < lost["dense"][head], head
 
 
+@pytest.mark.parametrize(("name", "kind"), [("int8", "float32"), ("int8-int8-io", "int8")])
 def test_the_heat_map_may_stay_float_beside_them(
-    dense: "FloatModel", spec: ModelSpec, images: ByteArray
+    dense: "FloatModel", spec: ModelSpec, images: ByteArray, name: str, kind: str
 ) -> None:
     from p2o_convert.models import make_formats
     from p2o_convert.stages import tflite_predictor
@@ -171,24 +181,26 @@ def test_the_heat_map_may_stay_float_beside_them(
     options = QuantiseConfig(
         rounding="nearest", equalise=False, heads="sparse", float_heads=("heatmap",)
     )
-    tflite = make_formats(("int8",), dense.tflite, images, spec, options)["int8"]
+    tflite = make_formats((name,), dense.tflite, images, spec, options)[name]
     maps = tflite_predictor(tflite, spec, 1)(images[0])
     heatmap, scale = maps["heatmap"], maps["scale"]
     assert isinstance(heatmap, OutputMap)
     assert isinstance(scale, HeadMap)
     assert heatmap.values.dtype == np.float32
-    assert scale.features.values.dtype == np.int8
+    assert scale.features.values.dtype == np.dtype(kind)
     whole = tflite_predictor(dense.tflite, spec, 1)(images[0])
-    for name in ("heatmap", "scale"):
-        want = whole[name].real()
-        assert np.linalg.norm(maps[name].real() - want) < 0.15 * np.linalg.norm(want), name
+    for head in ("heatmap", "scale"):
+        want = whole[head].real()
+        assert np.linalg.norm(maps[head].real() - want) < 0.15 * np.linalg.norm(want), head
     assert len(decode(maps, spec, 0.0)) == spec.max_objects
 
 
-def test_fine_tuning_leaves_heads_at_peaks_unrounded(spec: ModelSpec) -> None:
+def test_fine_tuning_leaves_heads_at_peaks_unrounded(
+    separable: "NetworkConfig", spec: ModelSpec
+) -> None:
     from p2o_convert.qat import round_like_int8
 
-    network = _network(spec, True)
+    network = _network(separable, spec)
     every = round_like_int8(network)
     every.undo()
     fewer = round_like_int8(network, left_float=sparse_heads(spec))

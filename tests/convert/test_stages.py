@@ -66,11 +66,13 @@ def test_the_float_graph_has_no_padding_and_no_transpose(converted: "Models") ->
     assert found["CONV_2D"] + found["DEPTHWISE_CONV_2D"] == 10
 
 
-def test_int8_is_int8_throughout(converted: "Models") -> None:
-    assert "INT8" in tensor_types(_int8(converted))
+def test_int8_is_int8_between_its_ends(converted: "Models", spec: ModelSpec) -> None:
     assert "INT8" not in tensor_types(converted.tflite["float32"])
-    assert not float_tensors(_int8(converted))
-    assert not {"QUANTIZE", "DEQUANTIZE"} & set(operators(_int8(converted)))
+    throughout = converted.tflite["int8-int8-io"]
+    assert "INT8" in tensor_types(throughout)
+    assert not float_tensors(throughout)
+    assert not {"QUANTIZE", "DEQUANTIZE"} & set(operators(throughout))
+    assert len(float_tensors(_int8(converted))) == len(spec.outputs)
 
 
 def test_int8_scores_have_the_fixed_step_of_the_sigmoid(
@@ -78,7 +80,8 @@ def test_int8_scores_have_the_fixed_step_of_the_sigmoid(
 ) -> None:
     from p2o_convert.stages import tflite_predictor
 
-    heatmap = tflite_predictor(_int8(converted), spec, 1)(images[0])["heatmap"]
+    throughout = converted.tflite["int8-int8-io"]
+    heatmap = tflite_predictor(throughout, spec, 1)(images[0])["heatmap"]
     assert isinstance(heatmap, OutputMap)
     assert (heatmap.scale, heatmap.zero_point) == (1 / 256, -128)
 
@@ -92,7 +95,7 @@ def test_int8_input_holds_black_and_white(converted: "Models", spec: ModelSpec) 
         interpreter = Interpreter(model_content=_int8(converted))
     (details,) = interpreter.get_input_details()
     scale, zero_point = details["quantization"]
-    low, high = (np.array([-128, 127]) - zero_point) * scale
+    low, high = (np.array([0, 255]) - zero_point) * scale
     assert low == pytest.approx(min(-m / s for m, s in zip(spec.mean, spec.std, strict=True)), 1e-2)
     assert high == pytest.approx(
         max((255 - m) / s for m, s in zip(spec.mean, spec.std, strict=True)), 1e-2
@@ -110,7 +113,7 @@ def test_float_io_keeps_float_at_the_border_only(
     made = [output for output in maps.values() if isinstance(output, OutputMap)]
     assert len(made) == len(spec.outputs)
     assert {output.values.dtype for output in made} == {np.dtype(np.float32)}
-    twin = tflite_predictor(_int8(converted), spec, 1)(images[0])
+    twin = tflite_predictor(converted.tflite["int8-int8-io"], spec, 1)(images[0])
     for name, output in maps.items():
         other = twin[name]
         assert isinstance(other, OutputMap)

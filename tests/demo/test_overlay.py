@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
-from p2o_demo.overlay import class_color, clip_edges, draw_scene, label, visible_edges
+from p2o_demo.overlay import PALETTE, class_color, clip_edges, draw_scene, label, visible_edges
 from points2objects.camera import Camera, level_from_up
 from points2objects.geometry import (
     CORNER_SIGNS,
@@ -161,3 +163,19 @@ def test_label_says_class_score_distance_and_unit() -> None:
 def test_classes_have_their_own_colours() -> None:
     one = scene(np.array([[0.0, 0.45, -3.0]]))
     assert class_color(one, 0).tolist() == [230, 75, 53]
+
+
+@pytest.mark.parametrize("near_first", [True, False])
+def test_the_nearer_of_two_classes_is_seen_where_they_overlap(near_first: bool) -> None:
+    """A box three metres off stands before one five metres off; both are in one line of sight."""
+    places = np.array([[0.0, 0.45, -3.0], [0.0, 0.45, -5.0]])
+    both = scene(places if near_first else places[::-1])
+    classes = np.array([0, 1]) if near_first else np.array([1, 0])
+    both = replace(both, detections=replace(both.detections, class_id=classes))
+    image = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
+    drawn = draw_scene(image, both).astype(int)
+    center = both.camera.project(np.array([[0.0, 0.6, -3.0]]))[0, :2].astype(int)
+    # Near the box's middle, away from its edges: the mesh alone.
+    patch = drawn[center[1] - 3 : center[1] + 3, center[0] + 8 : center[0] + 14].mean(axis=(0, 1))
+    near, far = (PALETTE[k].astype(float) for k in (0, 1))
+    assert (patch - 128) @ (near - far) > 0

@@ -50,7 +50,8 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     training = made(
         "train/run.py", folder / "run", *sources, "--preset", "smoke", "--steps", 3, "--batch", 4
     )
-    made("convert/to_tflite.py", folder / "bundle", training, *sources)
+    few = ("--calibration-images", 16, "--parity-images", 4, "--layer-images", 1)
+    made("convert/to_tflite.py", folder / "bundle", training, *sources, *few)
     return folder
 
 
@@ -61,6 +62,7 @@ def other_shapedb(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "shapedb_export/build_db.py",
         tmp_path_factory.mktemp("other") / "shapedb",
         *("--procedural", 4, "--exemplars-per-class", 2, "--oracle-models", 0, "--seed", 1),
+        *("--workers", 0),
     )
 
 
@@ -105,7 +107,7 @@ def test_pack_of_another_database_is_refused(
     mixed = tmp_path / "mixed"
     shutil.copytree(chain / "bundle", mixed)
     (mixed / "exemplars.glb").unlink()
-    made("shapedb_export/export_pack.py", mixed / "exemplars.glb", other_shapedb)
+    made("shapedb_export/export_pack.py", mixed / "exemplars.glb", other_shapedb, "--workers", 0)
     done = run("demo/camera.py", "--source", FRAME, "--bundle", mixed, "--out", tmp_path / "out")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: exemplars.glb: ")

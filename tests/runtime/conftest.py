@@ -228,15 +228,22 @@ def _write_model(
     rename: str = "",
     outputs: bool = True,
     heads: bytes = b"",
+    byte_input: bool = False,
 ) -> bytes:
     """Write a network that takes a red spot for a chair and a blue one for a mug.
 
     Every object is 2 camera heights away, faces along its ray, measures half a camera height and
     takes the second exemplar; gravity says that the camera looks 30 degrees down. With `heads`, an
-    .npz, it puts out its features, the mean colours, instead of all but the heat-map.
+    .npz, it puts out its features, the mean colours, instead of all but the heat-map. With
+    `byte_input`, a quantised one takes uint8 of the same steps.
     """
     graph = _Graph(quantised)
-    image = graph.tensor("image", (1, 256, 256, 3), INPUT_QUANTISATION)
+    image = taken = graph.tensor("image", (1, 256, 256, 3), INPUT_QUANTISATION)
+    if byte_input:
+        scale, zero_point = INPUT_QUANTISATION
+        taken = graph.tensor("bytes", (1, 256, 256, 3), (scale, zero_point + 128))
+        graph.graph.tensors[taken].type = graph.schema.TensorType.UINT8
+        graph.operator("QUANTIZE", [taken], image)
     pooled = graph.tensor("pooled", (1, 64, 64, 3), INPUT_QUANTISATION)
     options = graph.schema.Pool2DOptionsT()
     options.strideH = options.strideW = options.filterHeight = options.filterWidth = 4
@@ -263,12 +270,12 @@ def _write_model(
     if heads:
         found = {"heatmap": heatmap, "features": pooled}
         notes["points2objects_heads"] = heads
-    return graph.finish({rename or "image": image}, found, notes)
+    return graph.finish({rename or "image": taken}, found, notes)
 
 
 @pytest.fixture
 def write_model() -> ModelWriter:
-    """Return a writer (spec, quantised=, rename=, outputs=) -> .tflite bytes."""
+    """Return a writer (spec, quantised=, rename=, outputs=, byte_input=) -> .tflite bytes."""
     return _write_model
 
 

@@ -185,3 +185,46 @@ def test_a_refused_bundle_leaves_the_old_one(
         write_bundle(bundle_folder, spec, write_model(spec), pack / "x", "card", overwrite=True)
     assert Bundle.load(bundle_folder).digest == before
     assert [path.name for path in bundle_folder.parent.iterdir()] == ["tiny"]
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "words"),
+    [
+        ("bundle.json", 9 << 20, "9437184 bytes; at most 8388608 are read; copy the bundle again"),
+        ("model.tflite", 1 << 40, "1099511627776 bytes; at most 268435456 are read"),
+        ("exemplars.glb", 65 << 20, "68157440 bytes; at most 67108864 are read"),
+    ],
+)
+def test_a_part_that_is_too_large_is_never_read(
+    bundle_folder: Path, name: str, size: int, words: str
+) -> None:
+    with (bundle_folder / name).open("r+b") as file:
+        file.truncate(size)  # A hole: it takes no room on the disk.
+    with pytest.raises(BundleError, match=words):
+        Bundle.load(bundle_folder)
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda m: m.update(files={"model.tflite": None, "exemplars.glb": []}), "expected None"),
+        (lambda m: m.update(extra=[1]), "extra must be an object of JSON"),
+        (lambda m: m.update(schema=[[0] * 100]), r"reads schema 1, got \[\[0, 0"),
+        (lambda m: m.update(extra={"a": float("nan")}), "NaN is no number of JSON"),
+    ],
+)
+def test_values_of_another_type_are_refused(
+    bundle_folder: Path, edit: Callable[[dict[str, object]], object], words: str
+) -> None:
+    manifest = json.loads((bundle_folder / "bundle.json").read_text())
+    edit(manifest)
+    (bundle_folder / "bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match=words):
+        Bundle.load(bundle_folder)
+
+
+def test_a_manifest_that_is_nested_without_end_is_refused(bundle_folder: Path) -> None:
+    for text in ("[" * 200_000, '{"a":' * 200_000):
+        (bundle_folder / "bundle.json").write_text(text)
+        with pytest.raises(BundleError, match=r"bundle.json: not JSON \(JSON that is nested"):
+            Bundle.load(bundle_folder)

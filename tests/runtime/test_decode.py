@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from points2objects import BundleError, InputError, ModelSpec
 from points2objects.decode import decode, find_peaks
-from points2objects.spec import PoseEncoding
+from points2objects.spec import GravityEncoding, PoseEncoding
 from points2objects.tensors import OutputMap
 
 levels = hnp.arrays(np.int8, (7, 6, 2), elements=st.integers(-4, 3))
@@ -160,3 +160,36 @@ def test_a_class_may_need_a_score_of_its_own(spec: ModelSpec) -> None:
     assert ModelSpec.from_json(strict.to_json()) == strict
     with pytest.raises(BundleError, match=r"class_thresholds must be 2 numbers in 0\.\.1"):
         replace(spec, class_thresholds=(0.3,))
+
+
+def _pooled_maps(spec: ModelSpec) -> dict[str, OutputMap]:
+    rng = np.random.default_rng(0)
+    size = spec.map_size
+    maps = {
+        name: OutputMap(rng.normal(size=(size, size, channels)).astype(np.float32))
+        for name, channels in spec.outputs.items()
+    }
+    heatmap = np.zeros((size, size, len(spec.classes)), np.float32)
+    heatmap[3, 5, 0] = heatmap[9, 2, 0] = 0.9
+    return {**maps, "heatmap": OutputMap(heatmap)}
+
+
+def test_pooled_gravity_is_the_mean_of_the_grid_by_confidence() -> None:
+    spec = ModelSpec("t", ("chair",), 2, "d", input_size=64, gravity=GravityEncoding.POOLED)
+    maps = _pooled_maps(spec)
+    values = maps["gravity"].values[2::4, 2::4].reshape(-1, 4).astype(float)
+    weight = np.exp(values[:, 3])
+    expected = (weight[:, None] * values[:, :3]).sum(axis=0) / weight.sum()
+    peaks = decode(maps, spec)
+    assert len(peaks) == 2
+    np.testing.assert_allclose(peaks.gravity, [expected, expected], rtol=1e-6)
+
+
+def test_a_cell_that_is_sure_outweighs_all_others_however_large_the_numbers() -> None:
+    spec = ModelSpec("t", ("chair",), 2, "d", input_size=64, gravity=GravityEncoding.POOLED)
+    maps = _pooled_maps(spec)
+    values = maps["gravity"].values.copy()
+    values[6, 10] = [0.1, 0.2, 0.3, 1000.0]
+    np.testing.assert_allclose(
+        decode({**maps, "gravity": OutputMap(values)}, spec).gravity[0], [0.1, 0.2, 0.3], rtol=1e-6
+    )

@@ -6,9 +6,11 @@ import os
 import shutil
 import struct
 import subprocess
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,9 @@ from pygltflib import GLTF2
 
 from points2objects import ExemplarPack, InputError, Mesh, ModelSpec
 from points2objects.geometry import quaternion, rotation_about_y, transform_points
-from points2objects.glb import Instance, decode_glb, encode_glb, unit_normals
+from points2objects.glb import decode_glb, unit_normals
+from points2objects.glb_container import join_chunks
+from points2objects.glb_writer import Instance, encode_glb
 
 PackWriter = Callable[..., bytes]
 
@@ -54,6 +58,10 @@ def _edited(data: bytes, edit: Callable[[dict[str, object]], object]) -> bytes:
     text += b" " * (-len(text) % 4)
     body = struct.pack("<II", len(text), 0x4E4F534A) + text + data[20 + size :]
     return struct.pack("<III", 0x46546C67, 2, 12 + len(body)) + body
+
+
+def _surface(document: Any) -> Any:
+    return document["materials"][0]["pbrMetallicRoughness"]
 
 
 def test_a_quantised_pack_is_read_as_it_was_meant(spec: ModelSpec, write_pack: PackWriter) -> None:
@@ -152,12 +160,12 @@ def test_the_khronos_validator_finds_nothing(
 ) -> None:
     node = shutil.which("node")
     if node is None:
-        pytest.skip("node is not installed")
+        pytest.skip("node is not installed; make install brings it")
     there = subprocess.run(
         [node, "-e", "require('gltf-validator')"], capture_output=True, env=os.environ, check=False
     )
     if there.returncode:
-        pytest.skip("npm's gltf-validator is not installed")
+        pytest.skip("npm's gltf-validator is not installed; make install brings it")
     meshes = ExemplarPack.from_bytes(write_pack(spec), "pack").meshes
     data = {
         "scene": encode_glb([_instance(mesh, mesh.name, 0.4) for mesh in meshes], {}, "a; b"),
@@ -187,6 +195,31 @@ def _drop_scenes(document: dict[str, object]) -> None:
         (lambda d: d["accessors"][0].update(count=9999), "not a GLB this version reads"),
         (lambda d: d["bufferViews"][0].update(byteOffset=99999), "not a GLB this version reads"),
         (lambda d: d["nodes"][4].update(children=[4]), "not a GLB this version reads"),
+        (lambda d: d["bufferViews"][0].update(byteStride=0), "byteStride must be .* from 6, got 0"),
+        (lambda d: d["accessors"][0].update(count=0), "count must be a whole number from 1"),
+        (lambda d: d["accessors"][0].update(count=4.0), "count must be a whole number"),
+        (lambda d: d["accessors"][0].update(byteOffset=-8), "byteOffset must be"),
+        (lambda d: d["accessors"][0].update(componentType=5126), "byteStride must be .* from 12"),
+        (lambda d: d["accessors"][0].update(type="VEC4"), "reaches beyond|no VEC3"),
+        (lambda d: d["accessors"][2].update(componentType=5122), "indices that are no whole"),
+        (lambda d: d["nodes"][4].update(children=[0, 0]), "node 0 is named twice"),
+        (lambda d: d["nodes"][4].update(children=[-1]), "an index into nodes must be"),
+        (lambda d: d["nodes"][4].update(children={}), "a list of nodes must be a list"),
+        (lambda d: d["nodes"][0].update(name=7), "a node's name must be text, got 7"),
+        (lambda d: d["nodes"][0].update(extras=[1]), "a node's extras must be an object"),
+        (lambda d: d["nodes"][0].update(scale=[0, 0, 0]), "scales its mesh to nothing"),
+        (lambda d: d["nodes"][0].update(scale=[1e300] * 3), "no numbers or beyond 1e"),
+        (lambda d: d["nodes"][0].update(scale=["a"] * 3), "not a GLB this version reads"),
+        (lambda d: d["nodes"][0].update(translation=[10**400, 0, 0]), "not a GLB this version"),
+        (lambda d: d["nodes"][0].update(matrix=[float("nan")] * 16), "NaN is no number of JSON"),
+        (lambda d: d["materials"][0].update(pbrMetallicRoughness=5), "a material must be"),
+        (lambda d: _surface(d).update(baseColorFactor=[2, 0, 0, 1]), "colour must be RGBA in 0..1"),
+        (lambda d: d["meshes"][0].update(primitives=[]), "a mesh without primitives"),
+        (lambda d: d.update(asset=None), "asset must be an object of JSON, got None"),
+        (lambda d: d["asset"].update(extras=None), "asset.extras must be an object"),
+        (lambda d: d["asset"].update(copyright=[1]), "asset.copyright must be text"),
+        (lambda d: d.update(nodes={}), "nodes must be a list"),
+        (lambda d: d.update(extensionsRequired=[[]]), "not a GLB this version reads"),
         (lambda d: d["accessors"][2].update(count=11), "not a GLB this version reads"),
     ],
 )
@@ -240,3 +273,94 @@ def test_packs_must_be_labelled(spec: ModelSpec, write_pack: PackWriter, tmp_pat
         ExemplarPack.from_bytes(encode_glb([], {}), "pack.glb")
     with pytest.raises(InputError, match=r"no such file; make it with shapedb_export"):
         ExemplarPack.load(tmp_path / "pack.glb")
+
+
+def _glb(document: dict[str, Any], binary: bytes = b"") -> bytes:
+    return join_chunks(
+        json.dumps({"asset": {}, "scenes": [{"nodes": [0]}]} | document).encode(), binary
+    )
+
+
+def _deep_graph(depth: int) -> bytes:
+    """Each node names the next twice: 2^depth visits without a check."""
+    nodes: list[dict[str, Any]] = [{"children": [i + 1, i + 1]} for i in range(depth)]
+    return _glb({"nodes": [*nodes, {}]})
+
+
+def _same_mesh(times: int, vertices: int) -> bytes:
+    """Many nodes with one mesh: a small file whose meshes take gigabytes."""
+    view = {"byteLength": 12 * vertices}
+    return _glb(
+        {
+            "scenes": [{"nodes": list(range(times))}],
+            "nodes": [{"mesh": 0}] * times,
+            "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}]}],
+            "accessors": [
+                {"bufferView": 0, "componentType": 5126, "count": vertices, "type": "VEC3"}
+            ],
+            "bufferViews": [view],
+        },
+        np.random.default_rng(0).random((vertices, 3), np.float32).tobytes(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (_deep_graph(40), "node 40 is named twice"),
+        (_glb({"nodes": [{"children": [0]}]}), "node 0 is named twice"),
+        (_same_mesh(3000, 3000), "more meshes than a pack can have"),
+        (_same_mesh(200_000, 3), "more meshes than a pack can have"),
+        (_glb({"scenes": [{"nodes": [0] * 200_000}]}), "more meshes than a pack can have"),
+        (join_chunks(b"[" * 100_000, b""), "nested too deeply"),
+        (join_chunks(b" " * (9 << 20), b""), "bytes of JSON; at most"),
+    ],
+)
+def test_small_files_with_large_effects_are_refused_at_once(data: bytes, words: str) -> None:
+    tracemalloc.start()
+    with pytest.raises(InputError, match=words):
+        decode_glb(data, "pack.glb")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 400 << 20
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda d: _header(d).update(exemplars_per_class=10**9), "whole number from 1 to 4000"),
+        (lambda d: _header(d).update(exemplars_per_class=2.0), "whole number from 1"),
+        (lambda d: _header(d).update(classes=[1, 2]), "a class must be text"),
+        (lambda d: _header(d).update(shapedb_digest=None), "shapedb_digest must be text"),
+        (lambda d: d["nodes"][0]["extras"].update(exemplar_id=1e9), "an exemplar_id must be"),
+        (lambda d: d["nodes"][0]["extras"].update(exemplar_id=1), "need exemplars 0 to 3, got 3"),
+        (lambda d: d["nodes"][0]["extras"].update(licence=5), "its licence is no text"),
+        (lambda d: d["nodes"][0].update(scale=[1e3] * 3), "must fill the cube .* reaches to 1e"),
+        (lambda d: d["nodes"][0].update(scale=[1e-6] * 3), "must fill the cube"),
+    ],
+)
+def test_packs_that_are_none_are_refused(
+    edit: Callable[[dict[str, object]], object],
+    words: str,
+    spec: ModelSpec,
+    write_pack: PackWriter,
+) -> None:
+    with pytest.raises(InputError, match=words):
+        ExemplarPack.from_bytes(_edited(write_pack(spec), edit), "pack.glb")
+
+
+def _header(document: Any) -> Any:
+    return document["asset"]["extras"]["points2objects"]
+
+
+def test_meshes_of_nothing_or_of_no_numbers_are_none() -> None:
+    mesh = _tetrahedron()
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"faces": np.zeros((0, 3), np.uint32)}, "has no triangles"),
+        ({"vertices": np.full((4, 3), np.nan, np.float32)}, "must be finite"),
+        ({"normals": np.full((4, 3), np.inf, np.float32)}, "must be finite"),
+        ({"color": (np.nan, 0, 0, 1)}, "colour must be"),
+    ]
+    for change, words in changes:
+        with pytest.raises(InputError, match=words):
+            replace(mesh, **change)

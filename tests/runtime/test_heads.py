@@ -1,6 +1,8 @@
 """Heads evaluated at cells against a naive convolution of the whole, padded map."""
 
 import io
+import tracemalloc
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -191,6 +193,50 @@ def test_damaged_weights_are_named(
 ) -> None:
     with pytest.raises(BundleError, match=rf"{words}.*convert the checkpoint again"):
         Interpreter(write_model(spec, heads=data), spec)
+
+
+def _archive(name: str, content: bytes, method: int = zipfile.ZIP_DEFLATED) -> bytearray:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", method) as archive:
+        archive.writestr(name, content)
+    return bytearray(stream.getvalue())
+
+
+def _header_only(shape: str) -> bytes:
+    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00\x76\x00" + text.encode() + bytes(64)
+
+
+def _patched(data: bytearray, local: int, central: int, value: int) -> bytes:
+    """Change a byte of the only entry, in both of its headers."""
+    data[local] = data[data.find(b"PK\x01\x02") + central] = value
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (bytes(_archive("scale.0.weight.npy", bytes(200 << 20))), "it unpacks to 209715200 bytes"),
+        (bytes(_archive("scale.0.weight.npy", _header_only("(10**13,)"))), "are damaged"),
+        (bytes(_archive("a.npy", _header_only("(10000000000000,)"))), "an array of shape"),
+        (bytes(_archive("a.npy", _header_only("(-1, -16)"))), "an array of shape"),
+        (_patched(_archive("a.npy", bytes(8)), 6, 8, 1), "encrypted or packed"),
+        (_patched(_archive("a.npy", bytes(8)), 8, 10, 99), "encrypted or packed"),
+        (_arrays(a=np.array(["text"])), "not of numbers"),
+        (_arrays(**{"scale.0.weight": np.full((9, 3), np.nan)}), "no finite numbers"),
+        (_arrays(**{"scale.0.weight": np.full((9, 3), 1e300)}), "no finite numbers"),
+    ],
+)
+def test_hostile_weights_are_refused_before_they_are_unpacked(
+    spec: ModelSpec, write_model: ModelWriter, data: bytes, words: str
+) -> None:
+    model = write_model(spec, heads=data)
+    tracemalloc.start()
+    with pytest.raises(BundleError, match=words):
+        read_heads(model, spec)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 64 << 20
 
 
 def test_heads_of_another_spec_are_refused(spec: ModelSpec, write_model: ModelWriter) -> None:

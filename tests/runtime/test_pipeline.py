@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from points2objects import (
     InputError,
     ModelSpec,
     Reconstructor,
+    Scene,
     write_bundle,
 )
 from points2objects.geometry import ByteArray, FloatArray, rigid
@@ -37,11 +39,13 @@ def _camera(roll_deg: float, position: tuple[float, float, float]) -> Camera:
     return Camera(K, 960, 720, pose, 0.3)
 
 
-def _frame(camera: Camera, spots: list[tuple[FloatArray, tuple[int, int, int]]]) -> ByteArray:
+def _frame(
+    camera: Camera, spots: list[tuple[FloatArray, tuple[int, int, int]]], radius: float = 12
+) -> ByteArray:
     image = np.full((camera.height, camera.width, 3), GREY, np.uint8)
     y, x = np.mgrid[0 : camera.height, 0 : camera.width] + 0.5
     for pixel, color in spots:
-        image[np.hypot(x - pixel[0], y - pixel[1]) < 12] = color
+        image[np.hypot(x - pixel[0], y - pixel[1]) < radius] = color
     return image
 
 
@@ -235,3 +239,83 @@ def test_grey_and_mismatched_images_are_refused(bundle_folder: Path) -> None:
         model(np.zeros((480, 640, 4), np.uint8))
     with pytest.raises(InputError, match="image: is 640x480, but its camera is 960x720"):
         model(np.zeros((480, 640, 3), np.uint8), _camera(0, (0, 1.5, 0)))
+
+
+def _seen(scene: Scene) -> tuple[object, ...]:
+    found = scene.detections
+    return (
+        scene.labels,
+        found.score.tolist(),
+        found.exemplar_id.tolist(),
+        found.boxes.corners().tolist(),
+        scene.timestamp_ns,
+    )
+
+
+@pytest.mark.parametrize(
+    "calls", [96, pytest.param(1000, marks=pytest.mark.weekly, id="1000 weekly")]
+)
+def test_threads_that_share_a_model_see_what_one_thread_sees(
+    bundle_folder: Path, calls: int
+) -> None:
+    model = Reconstructor.load(bundle_folder, track=False)
+    rng = np.random.default_rng(0)
+    camera = _camera(0, (2.0, 1.5, -1.0))
+    frames = [
+        _frame(camera, [(rng.uniform((300, 250), (650, 450)), color)])[::2, ::2]
+        for color in (RED, BLUE, RED, BLUE)
+    ]
+    K = np.array([[350.0, 0, 235], [0, 350, 175], [0, 0, 1]])
+    small = Camera(K, 480, 360, camera.world_from_camera, 0.3)
+    jobs = [(frames[i % 4], small if i % 3 else None, i % 4) for i in range(calls)]
+    alone = {i: _seen(model(*jobs[i])) for i in range(12)}
+    assert len(set(map(str, alone.values()))) > 4
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda job: _seen(model(*job)), jobs))
+    assert all(scene == alone[i % 12] for i, scene in enumerate(together))
+
+
+def test_threads_share_the_tracks_of_one_session(bundle_folder: Path) -> None:
+    model = Reconstructor.load(bundle_folder)
+    camera = _camera(0, (2.0, 1.5, -1.0))
+    chair = _frame(camera, [(np.array([430.0, 300]), RED)])
+    mug = _frame(camera, [(np.array([560.0, 390]), BLUE)])
+    with ThreadPoolExecutor(8) as pool:
+        scenes = list(pool.map(lambda image: model(image, camera), [chair, mug] * 10))
+    ids = {
+        (label, i) for s in scenes for label, i in zip(s.labels, s.track_id.tolist(), strict=True)
+    }
+    assert len(ids) == 2
+    assert {label for label, _ in ids} == {"chair", "mug"}
+
+
+def _dimmed(share: float) -> tuple[int, int, int]:
+    """Return a colour between grey and red that the network is surer of the redder it is."""
+    r, g, b = (round(grey + share * (red - grey)) for grey, red in zip(GREY, RED, strict=True))
+    return r, g, b
+
+
+def test_a_known_object_needs_half_of_the_usual_score(bundle_folder: Path) -> None:
+    """Scores of the three colours are near 0.97, 0.45 and 0.33; 0.8 is the usual one."""
+    model = Reconstructor.load(bundle_folder, score_threshold=0.8)
+    camera = _camera(0, (2.0, 1.5, -1.0))
+    spot = np.array([430.0, 300])
+
+    def scores(share: float) -> list[float]:
+        frame = _frame(camera, [(spot, _dimmed(share))], radius=40)
+        return [round(float(score), 2) for score in model(frame, camera).detections.score]
+
+    assert scores(0.57) == []  # Nobody knows it yet.
+    for _ in range(3):
+        assert scores(1.0)[0] > 0.9
+    assert 0.4 < scores(0.575)[0] < 0.5
+    assert scores(0.52) == []
+
+
+def test_what_is_read_twice_is_shown_once(bundle_folder: Path) -> None:
+    """Magenta is a chair of score 0.26 and a mug of 0.49, in one place."""
+    model = Reconstructor.load(bundle_folder, score_threshold=0.2, track=False)
+    camera = _camera(0, (2.0, 1.5, -1.0))
+    frame = _frame(camera, [(np.array([430.0, 300]), (255, 0, 255))])
+    assert model(frame, camera).labels == ("mug",)
+    assert model(frame, None).labels == ("mug",)

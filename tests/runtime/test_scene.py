@@ -88,7 +88,7 @@ def test_saved_glb_shows_each_object_in_its_box(tmp_path: Path) -> None:
         "licence": "CC-BY-4.0",
         "attribution": "author 2",
     }
-    assert file.copyright == "author 0; author 2"
+    assert file.copyright == "author 0, author 2 (CC-BY-4.0)"
     assert file.extras["points2objects"] == {"schema": 1, "timestamp_ns": 12, "unit": "metre"}
     assert [path.name for path in tmp_path.iterdir()] == ["scene.glb"]
 

@@ -184,3 +184,19 @@ def test_a_pause_or_frames_out_of_order_keep_the_tracks(jump_s: float) -> None:
     tracker.update(_seen(PLACES, [0, 0, 1]), timestamp_ns=start)
     later = start + round(jump_s * 1e9)
     assert tracker.update(_seen(PLACES, [0, 0, 1]), timestamp_ns=later).tolist() == [0, 1, 2]
+
+
+def test_an_object_is_recalled_as_it_was_last_seen_well() -> None:
+    """Box and exemplar come from the strong sighting, place and score of now are kept."""
+    tracker = Tracker()
+    well = replace(_scored(PLACES[:1], [0.4]), exemplar_id=np.array([3]))
+    for _ in range(KNOWN_AFTER):
+        ids = tracker.update(well, 0.3)
+    weak = replace(_scored(PLACES[:1] + 0.1, [0.2]), exemplar_id=np.array([5]))
+    ids = tracker.update(weak, 0.3)
+    recalled = tracker.recall(weak, ids)
+    assert recalled.exemplar_id.tolist() == [3]
+    assert recalled.score.tolist() == [0.2]
+    np.testing.assert_array_equal(recalled.boxes.translation, well.boxes.translation)
+    again = replace(_scored(PLACES[:1] + 0.1, [0.5]), exemplar_id=np.array([5]))
+    assert tracker.recall(again, tracker.update(again, 0.3)).exemplar_id.tolist() == [5]

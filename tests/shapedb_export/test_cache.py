@@ -4,9 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from p2o_shapedb.cache import Cache, Refusal, cache_key, side_files
+from p2o_shapedb.cache import Cache, Refusal, cache_key
 from p2o_shapedb.cad.axes import Axes
 from p2o_shapedb.cad.meshes import CadFile
+from p2o_shapedb.cad.side_files import side_files
 from p2o_shapedb.database import CanonicalMesh
 from p2o_shapedb.pipeline_version import code_only, pipeline_version
 from p2o_shapedb.process import Facts, Job, Record
@@ -102,7 +103,7 @@ def test_materials_and_textures_are_part_of_the_key(job: Job) -> None:
     assert job.file is not None
     folder = job.file.path.parent
     keys = [cache_key(job)]
-    for name, text in (("a.mtl", "map_Kd a b.png\n"), ("a b.png", "1"), ("a b.png", "2")):
+    for name, text in (("a.mtl", "newmtl m\nmap_Kd a b.png\n"), ("a b.png", "1"), ("a b.png", "2")):
         (folder / name).write_text(text)
         keys.append(cache_key(job))
     assert len(set(keys)) == 4
@@ -117,7 +118,21 @@ def test_a_gltf_names_its_buffers(tmp_path: Path) -> None:
         f' "images": [{{"uri": "{"x" * 999}"}}]}}'
     )
     assert side_files(path) == (tmp_path / "a b.bin",)
+    (tmp_path / "a.stl").touch()
     assert side_files(tmp_path / "a.stl") == ()
+
+
+def test_side_files_are_those_that_the_reader_finds(tmp_path: Path) -> None:
+    (tmp_path / "Tex").mkdir()
+    for name in ("M.mtl", "Tex/w\u00f6.png", "s.bin", "p.png"):
+        (tmp_path / name).touch()
+    (tmp_path / "M.mtl").write_bytes("newmtl m\rmap_Kd -s 2 2 tex\\w\u00f6.PNG\r".encode("cp1252"))
+    (tmp_path / "a.obj").write_text("# made\r  MTLLIB m.mtl\rv 0 0 0\r", "utf-16")
+    assert [p.name for p in side_files(tmp_path / "a.obj")] == ["M.mtl", "w\u00f6.png"]
+    (tmp_path / "a.ply").write_bytes(b"ply\r\ncomment TextureFile P.png\r\nend_header\r\n\0\xff")
+    assert side_files(tmp_path / "a.ply") == (tmp_path / "p.png",)
+    (tmp_path / "a.glb").write_bytes(b'glTF...{"buffers":[{"uri":"S.bin?v=1"},{"uri":"../p.png"}]}')
+    assert side_files(tmp_path / "a.glb") == (tmp_path / "s.bin",)
 
 
 def test_the_version_follows_the_code_and_not_its_comments() -> None:

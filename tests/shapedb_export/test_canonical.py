@@ -65,3 +65,12 @@ def test_interpolation_is_exact_for_linear_functions() -> None:
     points = np.random.default_rng(0).uniform(-0.4, 0.4, (50, 3))
     np.testing.assert_allclose(interpolate(grid, points), points @ [1.0, -2.0, 0.5], atol=1e-12)
     assert interpolate(grid, np.zeros((0, 3))).shape == (0,)
+
+
+def test_where_a_model_has_most_of_its_vertices_does_not_matter() -> None:
+    """The middle of the box is centred, not that of the vertices: half of these lie in a corner."""
+    box, corner = trimesh.creation.box([2.0, 2.0, 2.0]), trimesh.creation.icosphere(2, 0.2)
+    corner.apply_translation([0.8, 0.8, 0.8])
+    found = canonicalise(raw(trimesh.util.concatenate([box, corner])), 0.0)
+    np.testing.assert_allclose(np.abs(found.mesh.vertices[:8]), 0.5, atol=1e-6)
+    np.testing.assert_allclose(found.mesh.vertices[8:].mean(axis=0), 0.4, atol=1e-3)

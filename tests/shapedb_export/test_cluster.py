@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from p2o_shapedb.clustering.cluster import ClassClusters, ClusterOptions, cluster_class
-from p2o_shapedb.clustering.kmeans import exact_coordinates
 from points2objects.errors import InputError
 from points2objects.geometry import FloatArray, IntArray
 
@@ -59,19 +58,6 @@ def test_too_few_models_say_what_to_do() -> None:
         InputError, match=r"class mug: 4 training .* fewer than 5.*--exemplars-per-class"
     ):
         cluster_class(sdf, everyone(4), everyone(4), ClusterOptions(5, 0, "mug"))
-
-
-@pytest.mark.parametrize("shape", [(10, 64), (64, 10)])
-def test_exact_coordinates_keep_all_distances(shape: tuple[int, int]) -> None:
-    rows = np.random.default_rng(0).normal(size=shape) + 5.0
-    short = exact_coordinates(rows)
-    assert short.shape[1] <= shape[1]
-    for i in range(shape[0]):
-        np.testing.assert_allclose(
-            np.linalg.norm(short - short[i], axis=1),
-            np.linalg.norm(rows - rows[i], axis=1),
-            atol=1e-3,
-        )
 
 
 def test_distances_are_root_mean_squares_of_the_grids() -> None:

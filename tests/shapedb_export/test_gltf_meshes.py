@@ -9,6 +9,7 @@ import pytest
 from p2o_shapedb.cad.meshes import load_mesh
 from points2objects.errors import InputError
 from points2objects.geometry import FloatArray
+from points2objects.glb_container import split_chunks
 
 POINTS = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
 FACES = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]], np.uint16)
@@ -182,3 +183,101 @@ def test_indices_beyond_a_primitive_do_not_reach_the_next(tmp_path: Path) -> Non
     write(tmp_path / "a.glb", document, [POINTS.tobytes(), beyond.tobytes()])
     with pytest.raises(InputError, match=r"a\.glb: has triangles that point at missing vertices"):
         load_mesh(tmp_path / "a.glb")
+
+
+def tetrahedron(tmp_path: Path) -> tuple[bytes, bytes]:
+    """Return the JSON and the binary chunk of a small model."""
+    document = {"accessors": TETRAHEDRON, "meshes": [{"primitives": [PRIMITIVE]}]}
+    write(tmp_path / "plain.glb", document, CHUNKS)
+    text, binary = split_chunks((tmp_path / "plain.glb").read_bytes())
+    assert binary is not None
+    return text.rstrip(), binary
+
+
+def chunked(*chunks: tuple[bytes, bytes, bytes]) -> bytes:
+    """Join chunks of a kind, some bytes, and what pads them without being counted."""
+    body = b"".join(struct.pack("<I", len(data)) + kind + data + pad for kind, data, pad in chunks)
+    return struct.pack("<4sII", b"glTF", 2, 12 + len(body)) + body
+
+
+@pytest.mark.parametrize("spaces", [0, 1, 2, 3])
+def test_chunks_need_not_be_padded(spaces: int, tmp_path: Path) -> None:
+    text, binary = tetrahedron(tmp_path)
+    text += b" " * ((spaces - len(text)) % 4)
+    rest = -len(text) % 4
+    for data in (
+        chunked((b"JSON", text, b""), (b"BIN\0", binary, b"")),
+        chunked((b"JSON", text, b" " * rest), (b"BIN\0", binary, b"")),
+        chunked((b"JSON", text + b" " * rest, b""), (b"BIN\0", binary, b"")),
+        chunked((b"JSON", text + b"\0" * rest, b""), (b"BIN\0", binary, b"\0\0")),
+        chunked((b"JSON", text, b""), (b"BIN\0", binary + b"xyz", b""), (b"MORE", b"1", b"")),
+    ):
+        (tmp_path / "a.glb").write_bytes(data)
+        np.testing.assert_array_equal(corners(load_mesh(tmp_path / "a.glb")), POINTS[FACES])
+
+
+def test_a_truncated_chunk_is_refused(tmp_path: Path) -> None:
+    text, binary = tetrahedron(tmp_path)
+    whole = chunked((b"JSON", text, b""), (b"BIN\0", binary, b""))
+    for cut in (whole[:-1], chunked((b"JSON", text, b""), (b"BIN\0", binary[:-4], b""))):
+        (tmp_path / "a.glb").write_bytes(cut)
+        with pytest.raises(InputError, match="truncated"):
+            load_mesh(tmp_path / "a.glb")
+
+
+def test_a_file_is_read_as_what_it_holds_not_as_its_name_says(tmp_path: Path) -> None:
+    text, binary = tetrahedron(tmp_path)
+    (tmp_path / "a.gltf").write_bytes((tmp_path / "plain.glb").read_bytes())
+    mesh = load_mesh(tmp_path / "a.gltf")
+    np.testing.assert_array_equal(corners(mesh), POINTS[FACES])
+    assert mesh.repairs == ("holds GLB, but is named .gltf",)
+    document = json.loads(text)
+    document["buffers"][0]["uri"] = "a.bin?v=3"
+    (tmp_path / "a.bin").write_bytes(binary)
+    for name, notes in (("b.glb", ("holds JSON, but is named .glb",)), ("b.GLTF", ())):
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + json.dumps(document).encode())
+        mesh = load_mesh(tmp_path / name)
+        np.testing.assert_array_equal(corners(mesh), POINTS[FACES])
+        assert mesh.repairs == notes
+
+
+@pytest.mark.parametrize("listed", [{}, {"extensionsUsed": ["KHR_draco_mesh_compression"]}])
+def test_draco_is_named_wherever_it_is_marked(listed: dict[str, Any], tmp_path: Path) -> None:
+    draco = {"KHR_draco_mesh_compression": {"bufferView": 0, "attributes": {"POSITION": 0}}}
+    empty = [{k: v for k, v in a.items() if k != "bufferView"} for a in TETRAHEDRON]
+    meshes = [{"primitives": [{**PRIMITIVE, "extensions": draco}]}]
+    words = "needs KHR_draco_mesh_compression; save it without compression, e.g. by 'gltf-trans"
+    for accessors in (empty, [TETRAHEDRON[0], empty[1]], [empty[0], TETRAHEDRON[1]]):
+        write(tmp_path / "a.glb", {"accessors": accessors, "meshes": meshes} | listed, CHUNKS)
+        with pytest.raises(InputError, match=words):
+            load_mesh(tmp_path / "a.glb")
+    # With a copy that is not compressed, that copy is read.
+    write(tmp_path / "a.glb", {"accessors": TETRAHEDRON, "meshes": meshes} | listed, CHUNKS)
+    assert len(load_mesh(tmp_path / "a.glb").faces) == 4
+
+
+@pytest.mark.parametrize("name", ["EXT_meshopt_compression", "KHR_meshopt_compression"])
+@pytest.mark.parametrize("marked", ["view", "buffer"])
+def test_meshopt_is_named_wherever_it_is_marked(name: str, marked: str, tmp_path: Path) -> None:
+    sizes = [len(chunk) for chunk in CHUNKS]
+    packed = {"buffer": 0, "byteOffset": 0, "byteLength": 40, "byteStride": 12, "count": 4}
+    on_view = {"extensions": {name: packed}} if marked == "view" else {}
+    on_buffer = {"extensions": {name: {"fallback": True}}} if marked == "buffer" else {}
+    document = {
+        "accessors": TETRAHEDRON,
+        "meshes": [{"primitives": [PRIMITIVE]}],
+        "bufferViews": [{"buffer": 1, "byteLength": size, **on_view} for size in sizes],
+        "buffers": [{"byteLength": 40}, {"byteLength": sum(sizes), **on_buffer}],
+    }
+    write(tmp_path / "a.glb", document, CHUNKS)
+    with pytest.raises(InputError, match=f"needs {name}; save it without compression"):
+        load_mesh(tmp_path / "a.glb")
+
+
+def test_splats_and_points_are_named(tmp_path: Path) -> None:
+    splat = {"mode": 0, "extensions": {"KHR_gaussian_splatting": {}}}
+    for extra, words in (({"mode": 0}, "points or lines not read"), (splat, "Gaussian splats not")):
+        meshes = [{"primitives": [{**PRIMITIVE, **extra}]}]
+        write(tmp_path / "a.glb", {"accessors": TETRAHEDRON, "meshes": meshes}, CHUNKS)
+        with pytest.raises(InputError, match=f"holds no triangles; {words}"):
+            load_mesh(tmp_path / "a.glb")

@@ -84,10 +84,10 @@ def read_binary(path: Path) -> bytes:
 def run_node(needs: str, *arguments: str | Path) -> str:
     node = shutil.which("node")
     if node is None:
-        pytest.skip("node is not installed")
+        pytest.skip("node is not installed; make install brings it")
     there = subprocess.run([node, "-e", f"require('{needs}')"], capture_output=True, check=False)
     if there.returncode:
-        pytest.skip(f"npm's {needs} is not installed, or NODE_PATH does not lead to it")
+        pytest.skip(f"npm's {needs} is not installed; make install brings it")
     words = [node, *map(str, arguments)]
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 

@@ -1,5 +1,8 @@
 import os
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -48,3 +51,34 @@ def test_memory_is_bounded() -> None:
     small, large = run(["len(bytearray(10**8))", "len(bytearray(3 * 10**9))"])
     assert small.value == 10**8
     assert large.failure.startswith("MemoryError")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a worker that is stuck lives on")
+def test_a_stuck_worker_ends_with_a_killed_parent(tmp_path: Path) -> None:
+    # A regular expression that never ends holds the interpreter's lock.
+    stuck = f"open({str(tmp_path / 'pid')!r}, 'w').write(str(__import__('os').getpid()))"
+    stuck = f"({stuck}, __import__('re').match('(a+)+$', 'a' * 99 + 'b'))"
+    code = "from p2o_shapedb.workers import Limits, run_in_workers\n"
+    code += f"list(run_in_workers(eval, [{stuck!r}], Limits(1, 600.0, 2.0)))"
+    with subprocess.Popen([sys.executable, "-c", code]) as parent:
+        pid = wait_for_number(tmp_path / "pid")
+        parent.kill()
+    end = time.monotonic() + 20
+    while is_running(pid):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+
+
+def wait_for_number(path: Path) -> int:
+    end = time.monotonic() + 120
+    while not (path.is_file() and path.read_text()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return int(path.read_text())

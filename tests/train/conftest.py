@@ -1,12 +1,16 @@
 """Synthetic training data: noise for pictures, made without files or rendering."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from p2o_shapedb.database import ModelEntry, ShapeDB
 from p2o_train.batches import Augment, TrainingData
+from p2o_train.config import LossConfig, NetworkConfig, TrainConfig
 from p2o_train.data.sample import Sample
 from points2objects.camera import Camera
 from points2objects.geometry import Box9DoF, rotation_about_y
@@ -96,6 +100,28 @@ class StopAfter:
 def stop_after() -> Callable[..., Augment]:
     """Return what makes an augmentation that interrupts: (calls, another augmentation)."""
     return StopAfter
+
+
+@pytest.fixture(scope="session")
+def config_for(tiny_network: NetworkConfig) -> Callable[..., TrainConfig]:
+    """Return what makes the options of a short run: (folder, steps, other options by name)."""
+    short = TrainConfig(
+        batch=2,
+        workers=0,
+        threads=1,
+        device="cpu",
+        input_size=128,
+        validate_every=2,
+        pictures=0,
+        save_minutes=0.0,
+        network=tiny_network,
+        loss=LossConfig(point_count=16),
+    )
+
+    def make(folder: Path, steps: int = 4, **changes: Any) -> TrainConfig:
+        return replace(short, out=folder, steps=steps, **changes)
+
+    return make
 
 
 def uneven_noise() -> TrainingData:

@@ -245,3 +245,9 @@ def test_centres_match_within_reach_and_class_and_never_behind_the_camera() -> N
     assert _match(truth_px, np.array([near, near]), [1, 0]) == [1, 0]
     assert _match(truth_px, np.array([far, near]), [0, 0]) == [-1, 0]
     assert _match(truth_px, np.array([[np.nan, np.nan], near]), [0, 1]) == [-1, 1]
+
+
+def test_an_overlap_of_just_the_threshold_is_a_hit() -> None:
+    matched = greedy_match(np.array([[0.5]]), np.array([0.9]), 0.5)
+    assert matched.tolist() == [0]
+    assert average_precision([_image([[0.5]], [0.9])], 1, 0.5)[0] == 1.0

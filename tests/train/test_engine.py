@@ -18,39 +18,15 @@ from tensorboard.backend.event_processing.event_accumulator import (  # type: ig
 
 from p2o_train.batches import Augment, BatchDataset, TrainingData, batches_from
 from p2o_train.checkpoint import load_network
-from p2o_train.config import LossConfig, NetworkConfig, OptimConfig, TrainConfig
+from p2o_train.config import LossConfig, OptimConfig, TrainConfig
 from p2o_train.data.augment import AugmentConfig
 from p2o_train.ema import averaged_copy, update_average
 from p2o_train.engine import make_spec, train
+from p2o_train.machine import describe_machine
 from p2o_train.pictures import ZOOM
 from p2o_train.rendered_data import RenderedAugment
 from points2objects.errors import InputError
 from points2objects.geometry import Box9DoF
-
-TINY = NetworkConfig(
-    backbone="hourglass",
-    pretrained=False,
-    head_channels=16,
-    separable_heads=False,
-    hourglass_stem=8,
-    hourglass_widths=(16, 16, 16),
-)
-
-
-def config_for(folder: Path, steps: int) -> TrainConfig:
-    return TrainConfig(
-        out=folder,
-        steps=steps,
-        batch=2,
-        workers=0,
-        threads=1,
-        device="cpu",
-        validate_every=2,
-        pictures=1,
-        save_minutes=0.0,
-        network=TINY,
-        loss=LossConfig(point_count=16),
-    )
 
 
 def steps_of(folder: Path) -> list[dict[str, float]]:
@@ -63,7 +39,10 @@ def steps_of(folder: Path) -> list[dict[str, float]]:
 
 
 def test_a_resumed_run_is_bit_exact(
-    tmp_path: Path, noise_data: TrainingData, stop_after: Callable[..., Augment]
+    tmp_path: Path,
+    noise_data: TrainingData,
+    stop_after: Callable[..., Augment],
+    config_for: Callable[..., TrainConfig],
 ) -> None:
     """Six steps are three and three: losses, weights, running mean, optimizer, augmentation."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
@@ -90,7 +69,7 @@ def test_a_resumed_run_is_bit_exact(
 
 
 def test_fine_tuning_starts_from_the_other_run_s_weights(
-    tmp_path: Path, noise_data: TrainingData
+    tmp_path: Path, noise_data: TrainingData, config_for: Callable[..., TrainConfig]
 ) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     train(config_for(first, 2), noise_data)
@@ -103,7 +82,9 @@ def test_fine_tuning_starts_from_the_other_run_s_weights(
     assert TrainConfig.from_json((second / "config.json").read_text()).init == first
 
 
-def test_metrics_past_the_checkpoint_are_dropped(tmp_path: Path, noise_data: TrainingData) -> None:
+def test_metrics_past_the_checkpoint_are_dropped(
+    tmp_path: Path, noise_data: TrainingData, config_for: Callable[..., TrainConfig]
+) -> None:
     train(config_for(tmp_path, 2), noise_data)
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 3, "total": 1.0}\n{"step": 4, "to')
@@ -111,7 +92,9 @@ def test_metrics_past_the_checkpoint_are_dropped(tmp_path: Path, noise_data: Tra
     assert [entry["step"] for entry in steps_of(tmp_path)] == [1, 2, 2]
 
 
-def test_a_finished_run_is_left_alone(tmp_path: Path, noise_data: TrainingData) -> None:
+def test_a_finished_run_is_left_alone(
+    tmp_path: Path, noise_data: TrainingData, config_for: Callable[..., TrainConfig]
+) -> None:
     train(config_for(tmp_path, 2), noise_data)
     before = (tmp_path / "checkpoint.pt").read_bytes()
     result = train(config_for(tmp_path, 2), noise_data)
@@ -119,7 +102,9 @@ def test_a_finished_run_is_left_alone(tmp_path: Path, noise_data: TrainingData) 
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
 
 
-def test_other_options_are_refused_by_name(tmp_path: Path, noise_data: TrainingData) -> None:
+def test_other_options_are_refused_by_name(
+    tmp_path: Path, noise_data: TrainingData, config_for: Callable[..., TrainConfig]
+) -> None:
     config = config_for(tmp_path, 1)
     train(config, noise_data)
     changed = replace(config, optim=OptimConfig(lr=0.5), threads=2)
@@ -128,7 +113,9 @@ def test_other_options_are_refused_by_name(tmp_path: Path, noise_data: TrainingD
     assert train(replace(changed, overwrite=True), noise_data).steps == 1
 
 
-def test_a_gradient_that_overflows_stops_the_run(tmp_path: Path, noise_data: TrainingData) -> None:
+def test_a_gradient_that_overflows_stops_the_run(
+    tmp_path: Path, noise_data: TrainingData, config_for: Callable[..., TrainConfig]
+) -> None:
     # The loss itself fits a float32; the norm of its gradient, squared on the way, does not.
     config = replace(config_for(tmp_path, 2), loss=LossConfig(key=1e36, point_count=16))
     with pytest.raises(RuntimeError, match=r"the gradient became (inf|nan) at step 0; .*--optim"):
@@ -137,7 +124,7 @@ def test_a_gradient_that_overflows_stops_the_run(tmp_path: Path, noise_data: Tra
 
 
 def test_errors_without_a_matched_pair_are_left_out(
-    tmp_path: Path, noise_data: TrainingData
+    tmp_path: Path, noise_data: TrainingData, config_for: Callable[..., TrainConfig]
 ) -> None:
     sample = noise_data.val[0]
     empty = replace(
@@ -156,7 +143,9 @@ def test_errors_without_a_matched_pair_are_left_out(
     assert (result.map50, result.map25) == (0, 0)
 
 
-def test_a_run_by_minutes_ends_annealed(tmp_path: Path, noise_data: TrainingData) -> None:
+def test_a_run_by_minutes_ends_annealed(
+    tmp_path: Path, noise_data: TrainingData, config_for: Callable[..., TrainConfig]
+) -> None:
     result = train(replace(config_for(tmp_path, 1), steps=None, minutes=0.02), noise_data)
     assert result.minutes >= 0.02
     assert (tmp_path / "best.pt").is_file()
@@ -164,7 +153,9 @@ def test_a_run_by_minutes_ends_annealed(tmp_path: Path, noise_data: TrainingData
     assert result.steps == len(trained)
 
 
-def test_the_run_folder_gives_the_network_back(tmp_path: Path, noise_data: TrainingData) -> None:
+def test_the_run_folder_gives_the_network_back(
+    tmp_path: Path, noise_data: TrainingData, config_for: Callable[..., TrainConfig]
+) -> None:
     config = config_for(tmp_path, 2)
     train(config, noise_data)
     run = load_network(tmp_path)
@@ -175,8 +166,10 @@ def test_the_run_folder_gives_the_network_back(tmp_path: Path, noise_data: Train
     assert names == {"checkpoint", "best", "config", "spec", "data", "metrics", "events"}
 
 
-def test_tensorboard_shows_boxes_and_heat_maps(tmp_path: Path, noise_data: TrainingData) -> None:
-    train(replace(config_for(tmp_path, 1), input_size=128), noise_data)
+def test_tensorboard_shows_boxes_and_heat_maps(
+    tmp_path: Path, noise_data: TrainingData, config_for: Callable[..., TrainConfig]
+) -> None:
+    train(config_for(tmp_path, 1, pictures=1), noise_data)
     events = EventAccumulator(str(tmp_path)).Reload()
     assert set(events.Tags()["images"]) == {"boxes", "heatmap"}
     (shown,) = events.Images("boxes")
@@ -188,23 +181,30 @@ def test_tensorboard_shows_boxes_and_heat_maps(tmp_path: Path, noise_data: Train
 
 
 def test_the_end_tells_speed_and_memory(
-    tmp_path: Path, noise_data: TrainingData, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    noise_data: TrainingData,
+    caplog: pytest.LogCaptureFixture,
+    config_for: Callable[..., TrainConfig],
 ) -> None:
     caplog.set_level(logging.INFO)
-    train(replace(config_for(tmp_path, 3), pictures=0), noise_data)
+    train(config_for(tmp_path, 3), noise_data)
     lines = [r.getMessage() for r in caplog.records if "images/s" in r.getMessage()]
     # Two steps an epoch: the first ends after step 2, the run within the second.
     assert [line.split(":")[0] for line in lines] == ["step 2, epoch 1.0", "step 3, epoch 1.5"]
     assert all(re.search(r"[\d.]+ images/s, peak memory [\d.]+ GB$", line) for line in lines)
+    assert f"machine: {describe_machine()}" in caplog.messages
+    events = EventAccumulator(str(tmp_path)).Reload()
+    (text,) = events.Tensors("machine/text_summary")
+    assert describe_machine().encode() in text.tensor_proto.string_val
 
 
 def test_bfloat16_stays_close_and_keeps_float32_weights(
-    tmp_path: Path, noise_data: TrainingData
+    tmp_path: Path, noise_data: TrainingData, config_for: Callable[..., TrainConfig]
 ) -> None:
     losses = []
     for precision in ("float32", "bfloat16"):
         folder = tmp_path / precision
-        train(replace(config_for(folder, 1), precision=precision, pictures=0), noise_data)
+        train(config_for(folder, 1, precision=precision), noise_data)
         losses.append(steps_of(folder)[0]["total"])
         weights = torch.load(folder / "checkpoint.pt", weights_only=True)["network"]
         assert {v.dtype for v in weights.values()} == {torch.float32, torch.int64}
@@ -214,9 +214,12 @@ def test_bfloat16_stays_close_and_keeps_float32_weights(
 
 @pytest.mark.parametrize("rotation", ["bins", "matrix", "points"])
 def test_every_formulation_trains_and_is_scored(
-    tmp_path: Path, noise_data: TrainingData, rotation: Literal["bins", "matrix", "points"]
+    tmp_path: Path,
+    noise_data: TrainingData,
+    rotation: Literal["bins", "matrix", "points"],
+    config_for: Callable[..., TrainConfig],
 ) -> None:
-    config = replace(config_for(tmp_path, 2), rotation=rotation, pictures=0)
+    config = config_for(tmp_path, 2, rotation=rotation)
     train(config, noise_data)
     run = load_network(tmp_path)
     assert run.spec.outputs["rotation"] == (8 if rotation == "bins" else 9)
@@ -224,12 +227,16 @@ def test_every_formulation_trains_and_is_scored(
     assert (tmp_path / "best.pt").is_file()
 
 
-def test_an_empty_split_is_refused(tmp_path: Path, noise_data: TrainingData) -> None:
+def test_an_empty_split_is_refused(
+    tmp_path: Path, noise_data: TrainingData, config_for: Callable[..., TrainConfig]
+) -> None:
     with pytest.raises(InputError, match="at least one image each"):
         train(config_for(tmp_path, 1), replace(noise_data, val=[]))
 
 
-def test_batches_are_a_function_of_seed_and_step(noise_data: TrainingData, tmp_path: Path) -> None:
+def test_batches_are_a_function_of_seed_and_step(
+    noise_data: TrainingData, tmp_path: Path, config_for: Callable[..., TrainConfig]
+) -> None:
     config = config_for(tmp_path, 1)
     dataset = BatchDataset(noise_data, make_spec(config, noise_data), config)
     loader = batches_from(dataset, 3, workers=0)

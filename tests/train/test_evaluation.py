@@ -378,3 +378,19 @@ def test_torch_predictor_normalises_and_takes_the_sigmoid_of_the_heatmap() -> No
     }
     np.testing.assert_allclose(maps["scale"].real(), 2.0, rtol=1e-6)
     np.testing.assert_allclose(maps["heatmap"].real(), 1 / (1 + np.exp(-2.0)), rtol=1e-6)
+
+
+def test_only_what_is_shown_votes_for_gravity() -> None:
+    """Peaks below the operating threshold, which average precision looks at, lean by 90 degrees."""
+    database, samples = _shapedb(), _samples(1)
+    spec = _spec(database)
+    maps = _perfect_maps(samples[0], spec, database)
+    heatmap, gravity = maps["heatmap"], maps["gravity"]
+    assert isinstance(heatmap, OutputMap)
+    assert isinstance(gravity, OutputMap)
+    for row, column in ((3, 3), (60, 60), (3, 60)):
+        np.asarray(heatmap.values)[row, column] = 0.3
+        np.asarray(gravity.values)[row, column] = [1.0, 1.0, 0.0]
+    score = score_sample(maps, spec, samples[0], database, threshold=0.1, known_gravity=False)
+    assert len(score.overlaps.score) > len(score.shown.score) == 3
+    assert score.gravity_deg == pytest.approx(0, abs=1e-3)

@@ -8,48 +8,35 @@ from pathlib import Path
 import pytest
 import torch
 
-from p2o_train.batches import Augment, BatchDataset, TrainingData
+from p2o_train.batches import Augment, Batch, BatchDataset, TrainingData
 from p2o_train.checkpoint import TrainingState, load_network
-from p2o_train.config import LossConfig, NetworkConfig, TrainConfig
+from p2o_train.config import LossConfig, NetworkConfig, OptimConfig, TrainConfig
 from p2o_train.ema import averaged_copy
 from p2o_train.engine import make_spec, train
 from p2o_train.frozen import FrozenBatch, freeze, frozen_batches, load_or_freeze
 from p2o_train.network.build import build_network
 from p2o_train.step import Learner, make_optimizer
-from p2o_train.team import ALONE
 from points2objects.errors import InputError
 
-TINY = NetworkConfig(
-    backbone="hourglass",
-    pretrained=False,
-    head_channels=16,
-    separable_heads=True,
-    hourglass_stem=8,
-    hourglass_widths=(16, 16),
-)
 
-
-def config_for(folder: Path, steps: int = 4) -> TrainConfig:
-    return TrainConfig(
-        out=folder / "run",
-        features=folder / "features",
-        steps=steps,
-        batch=2,
-        workers=0,
-        threads=1,
-        device="cpu",
-        input_size=128,
+@pytest.fixture
+def config(
+    tmp_path: Path, tiny_network: NetworkConfig, config_for: Callable[..., TrainConfig]
+) -> TrainConfig:
+    """Return options whose heads are deep, and whose losses all count from the start."""
+    return config_for(
+        tmp_path / "run",
+        features=tmp_path / "features",
         validate_images=1,
-        pictures=0,
-        network=TINY,
+        network=replace(tiny_network, separable_heads=True),
         loss=LossConfig(point_count=64, collision=1.0, collision_from=0.0),
     )
 
 
 @pytest.fixture
-def init(tmp_path: Path, noise_data: TrainingData) -> Path:
+def init(tmp_path: Path, noise_data: TrainingData, config: TrainConfig) -> Path:
     """Return a run whose norm statistics are not those of a fresh network."""
-    config = replace(config_for(tmp_path), out=tmp_path / "init", steps=3)
+    config = replace(config, out=tmp_path / "init", steps=3)
     return train(config, noise_data).folder
 
 
@@ -60,16 +47,17 @@ def frozen_state(config: TrainConfig, data: TrainingData) -> TrainingState:
     return TrainingState(network, averaged_copy(network), make_optimizer(network, config.optim))
 
 
-def test_cached_features_teach_as_the_pictures_do(tmp_path: Path, noise_data: TrainingData) -> None:
-    """Terms, gradients and weights of four steps agree with those of `forward_at`."""
-    config = config_for(tmp_path)
+def test_cached_features_teach_as_the_pictures_do(
+    tmp_path: Path, noise_data: TrainingData, config: TrainConfig
+) -> None:
+    """Terms, gradients and weights of four steps agree with those of the whole network."""
     spec = make_spec(config, noise_data)
     dataset = BatchDataset(noise_data, spec, config)
-    learner = Learner(config, spec, ALONE, torch.from_numpy(noise_data.shapedb.sdf))
+    learner = Learner.of(config, spec, noise_data.shapedb)
     seen, cached = frozen_state(config, noise_data), frozen_state(config, noise_data)
     for step in range(4):
         batch = dataset[step]
-        want = learner.step(seen, batch, progress=step / 4)
+        want = learner.step(seen, Batch(batch, None), progress=step / 4)
         kept = freeze(cached.network, batch, spec, torch.float32)
         have = learner.step(cached, kept, progress=step / 4)
         assert want["key"] > 0
@@ -83,8 +71,9 @@ def test_cached_features_teach_as_the_pictures_do(tmp_path: Path, noise_data: Tr
         torch.testing.assert_close(value, theirs[name], rtol=0, atol=1e-5, msg=name)
 
 
-def test_half_precision_costs_a_thousandth(tmp_path: Path, noise_data: TrainingData) -> None:
-    config = config_for(tmp_path)
+def test_half_precision_costs_a_thousandth(
+    tmp_path: Path, noise_data: TrainingData, config: TrainConfig
+) -> None:
     spec = make_spec(config, noise_data)
     network = frozen_state(config, noise_data).network
     batch = BatchDataset(noise_data, spec, config)[0]
@@ -102,10 +91,14 @@ def test_half_precision_costs_a_thousandth(tmp_path: Path, noise_data: TrainingD
 
 @pytest.mark.parametrize("fresh", [(), ("rotation", "exemplar")])
 def test_only_the_heads_in_question_change(
-    tmp_path: Path, init: Path, noise_data: TrainingData, fresh: tuple[str, ...]
+    tmp_path: Path,
+    init: Path,
+    noise_data: TrainingData,
+    fresh: tuple[str, ...],
+    config: TrainConfig,
 ) -> None:
     """The fresh ones, or else all but the heat-map's."""
-    config = replace(config_for(tmp_path), frozen=4, init=init, fresh_heads=fresh)
+    config = replace(config, frozen=4, init=init, fresh_heads=fresh)
     train(config, noise_data)
     before, after = (load_network(run).network.state_dict() for run in (init, config.out))
     heads = fresh or ("rotation", "translation", "scale", "gravity", "exemplar")
@@ -115,9 +108,13 @@ def test_only_the_heads_in_question_change(
 
 
 def test_the_next_run_takes_the_features_that_are_there(
-    tmp_path: Path, init: Path, noise_data: TrainingData, stop_after: Callable[..., Augment]
+    tmp_path: Path,
+    init: Path,
+    noise_data: TrainingData,
+    stop_after: Callable[..., Augment],
+    config: TrainConfig,
 ) -> None:
-    config = replace(config_for(tmp_path), frozen=4, init=init)
+    config = replace(config, frozen=4, init=init)
     train(config, noise_data)
     (path,) = config.features.iterdir()
     # A single picture more would stop this run.
@@ -130,8 +127,10 @@ def test_the_next_run_takes_the_features_that_are_there(
         train(replace(config, out=tmp_path / "torn"), noise_data)
 
 
-def test_kept_features_come_back_as_they_were(tmp_path: Path, noise_data: TrainingData) -> None:
-    config = replace(config_for(tmp_path), frozen=4, init=tmp_path)
+def test_kept_features_come_back_as_they_were(
+    tmp_path: Path, noise_data: TrainingData, config: TrainConfig
+) -> None:
+    config = replace(config, frozen=4, init=tmp_path)
     dataset = BatchDataset(noise_data, make_spec(config, noise_data), config)
     network = frozen_state(config, noise_data).network
     made, read = (load_or_freeze(config, dataset, network) for _ in range(2))
@@ -148,9 +147,8 @@ def test_kept_features_come_back_as_they_were(tmp_path: Path, noise_data: Traini
 
 
 def test_each_epoch_shows_every_batch_once_and_resumes_anywhere(
-    tmp_path: Path, noise_data: TrainingData
+    tmp_path: Path, noise_data: TrainingData, config: TrainConfig
 ) -> None:
-    config = config_for(tmp_path)
     spec = make_spec(config, noise_data)
     network = frozen_state(config, noise_data).network
     dataset = BatchDataset(noise_data, spec, config)
@@ -176,3 +174,18 @@ def test_what_cannot_be_frozen_is_refused() -> None:
         TrainConfig(frozen=8, init=Path("run"))
     with pytest.raises(InputError, match="cannot be a fresh head"):
         TrainConfig(frozen=16, init=Path("run"), fresh_heads=("heatmap",))
+
+
+def test_gradients_are_clipped_before_they_move_the_weights(
+    noise_data: TrainingData, config: TrainConfig
+) -> None:
+    """What is logged is the length before; what is left on the weights is the limit."""
+    config = replace(config, optim=OptimConfig(clip=0.01))
+    spec = make_spec(config, noise_data)
+    batch = BatchDataset(noise_data, spec, config)[0]
+    learner = Learner.of(config, spec, noise_data.shapedb)
+    state = frozen_state(config, noise_data)
+    numbers = learner.step(state, Batch(batch, None), progress=0.0)
+    left = [p.grad.norm() for p in state.network.parameters() if p.grad is not None]
+    assert numbers["gradient"] > 0.1
+    assert torch.stack(left).norm().item() == pytest.approx(0.01, rel=1e-3)

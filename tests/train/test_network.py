@@ -21,15 +21,13 @@ from points2objects.spec import ModelSpec
 
 SPEC = ModelSpec("test", ("a", "b", "c"), 4, "digest")
 MOBILE = NetworkConfig(pretrained=False, freeze_stages=0, decoder_channels=(16, 16, 16))
-HOURGLASS = NetworkConfig(
-    backbone="hourglass",
-    pretrained=False,
-    head_channels=8,
-    separable_heads=False,
-    hourglass_stem=8,
-    hourglass_widths=(8, 12, 16),
-    hourglass_stacks=2,
-)
+
+
+@pytest.fixture(params=["mobile", "hourglass"])
+def config(request: pytest.FixtureRequest, tiny_network: NetworkConfig) -> NetworkConfig:
+    if request.param == "mobile":
+        return MOBILE
+    return replace(tiny_network, hourglass_widths=(8, 12, 16), hourglass_stacks=2)
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +39,6 @@ def make(config: NetworkConfig) -> PointsNetwork:
     return build_network(config, SPEC)
 
 
-@pytest.mark.parametrize("config", [MOBILE, HOURGLASS], ids=["mobile", "hourglass"])
 def test_outputs_are_those_of_the_spec_in_order_at_stride_4(config: NetworkConfig) -> None:
     network = make(config).eval()
     with torch.no_grad():
@@ -50,14 +47,13 @@ def test_outputs_are_those_of_the_spec_in_order_at_stride_4(config: NetworkConfi
     assert {tuple(value.shape[2:]) for value in maps.values()} == {(16, 24)}
 
 
-@pytest.mark.parametrize("config", [MOBILE, HOURGLASS], ids=["mobile", "hourglass"])
 def test_heads_at_cells_equal_the_dense_maps_there(config: NetworkConfig) -> None:
     network = make(config).double().eval()
     image = torch.randn(2, 3, 64, 64, dtype=torch.double)
     cells = Cells(
         torch.tensor([0, 1, 1, 0]), torch.tensor([0, 15, 7, 3]), torch.tensor([0, 15, 0, 9])
     )
-    dense, sparse = network(image), network.forward_at(image, cells)
+    dense, sparse = network(image), network.heads.at(network.body(image), cells)
     torch.testing.assert_close(sparse.pop("heatmap"), dense.pop("heatmap"))
     for name, value in sparse.items():
         torch.testing.assert_close(value, dense[name][cells.image, :, cells.row, cells.column])
@@ -65,7 +61,9 @@ def test_heads_at_cells_equal_the_dense_maps_there(config: NetworkConfig) -> Non
 
 def test_no_cells_give_empty_outputs() -> None:
     none = torch.zeros(0, dtype=torch.int64)
-    outputs = make(MOBILE).eval().forward_at(torch.randn(1, 3, 64, 64), Cells(none, none, none))
+    network = make(MOBILE).eval()
+    features = network.body(torch.randn(1, 3, 64, 64))
+    outputs = network.heads.at(features, Cells(none, none, none))
     assert outputs["exemplar"].shape == (0, 12)
 
 

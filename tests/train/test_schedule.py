@@ -1,8 +1,10 @@
 """The learning rate over a run, by steps and by time."""
 
 import pytest
+from torch import nn
 
 from p2o_train.config import OptimConfig, TrainConfig
+from p2o_train.ema import averaged_copy, update_average
 from p2o_train.options import parse_training
 from p2o_train.schedule import Horizon, lr_factor
 
@@ -78,7 +80,7 @@ def test_direct_pose_brings_what_it_needs() -> None:
         (["--loss.points-by-distance"], "--loss.points-by-distance needs --rotation points"),
         (["--input-size", "100"], "--input-size must be a multiple of 32, got 100"),
         (["--preset", "paper", "--input-size", "64"], "must be a multiple of 128, got 64"),
-        (["--network.backbone", "vgg"], "must be mobile, hourglass or timm:NAME"),
+        (["--network.backbone", "vgg"], "must be mobile, yolox-nano, hourglass or timm:NAME"),
         (["--fresh-heads", "pose"], "--fresh-heads must be of heatmap, rotation"),
         (["--pose", "direct", "--loss.positive-radius", "1"], "needs --loss.positive-radius 0"),
         (["--optim.warmup", "0.5"], "expected 0 <= warmup <= constant-until <= 1"),
@@ -91,3 +93,22 @@ def test_wrong_options_are_named(
         parse_training("", words)
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_rate_follows_a_cosine_between_its_ends() -> None:
+    """A quarter and three quarters of the way: (1 + cos 45) / 2 and (1 - cos 45) / 2."""
+    assert lr_factor(225 / 300, PAPER) == pytest.approx(0.853553, abs=1e-6)
+    assert lr_factor(275 / 300, PAPER) == pytest.approx(0.146447, abs=1e-6)
+
+
+def test_the_first_weights_are_soon_forgotten() -> None:
+    """The mean's memory grows with the steps: 1/10 after none, 11/20 after ten, then 0.99."""
+    for step, memory in ((0, 0.1), (10, 0.55), (10**6, 0.99)):
+        network = nn.Linear(1, 1, bias=False)
+        average = averaged_copy(network)
+        nn.init.constant_(average.weight, 1.0)
+        nn.init.constant_(network.weight, 0.0)
+        update_average(average, network, 0.99, step)
+        assert average.weight.item() == pytest.approx(memory)
+    update_average(average, network, 0.0, 5)
+    assert average.weight.item() == 0

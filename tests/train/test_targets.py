@@ -277,3 +277,33 @@ def test_point_moments_are_at_true_scale(noise_data: TrainingData) -> None:
     points = noise_data.shapedb.points[sample.model_index[0]] * sample.boxes.scale[0]
     np.testing.assert_allclose(targets.point_mean[0], points.mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(targets.point_moment[0], points.T @ points / 512, atol=1e-6)
+
+
+def test_the_centre_cell_is_the_one_that_the_centre_falls_into(noise_data: TrainingData) -> None:
+    spec, samples = spec_of(noise_data), [noise_data.train[i] for i in range(4)]
+    targets = targets_of(noise_data, samples, spec)
+    pixels = np.concatenate(
+        [sample.camera.project(sample.boxes.translation)[:, :2] for sample in samples]
+    )
+    share = pixels / spec.stride % 1
+    assert (share > 0.5).any()
+    assert (share < 0.5).any()
+    n = len(targets)
+    np.testing.assert_array_equal(targets.column[:n], pixels[:, 0] // spec.stride)
+    np.testing.assert_array_equal(targets.row[:n], pixels[:, 1] // spec.stride)
+
+
+def test_cells_beside_a_small_object_weigh_as_under_a_gaussian_of_0_8_cells(
+    noise_data: TrainingData,
+) -> None:
+    """The object's own, of a sixth of a cell, would leave them nothing: exp(-18) for exp(-0.78)."""
+    spec, sample = spec_of(noise_data), noise_data.train[1]
+    small = replace(sample, boxes=replace(sample.boxes, scale=np.full((len(sample), 3), 0.01)))
+    targets = targets_of(noise_data, [small], spec)
+    first = targets.object_id == 0
+    away = torch.hypot(
+        (targets.row - targets.row[0]).float(), (targets.column - targets.column[0]).float()
+    )
+    beside = targets.weight[first & (away == 1)]
+    assert len(beside) == 4
+    np.testing.assert_allclose(beside / targets.weight[0], np.exp(-0.5 / 0.64), rtol=1e-5)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 from p2o_train.batches import Augment, BatchDataset, TrainingData
-from p2o_train.config import LossConfig, NetworkConfig, TrainConfig
+from p2o_train.config import LossConfig, TrainConfig
 from p2o_train.data.sample import Sample
 from p2o_train.engine import make_spec, train
 from p2o_train.team import ALONE, Team
@@ -23,30 +24,12 @@ from points2objects.errors import InputError
 WORKER = Path(__file__).with_name("team_worker.py")
 
 
-def config_for(folder: Path) -> TrainConfig:
-    network = NetworkConfig(
-        backbone="hourglass",
-        pretrained=False,
-        head_channels=8,
-        separable_heads=False,
-        hourglass_stem=8,
-        hourglass_widths=(8, 8),
-    )
-    return TrainConfig(
-        out=folder,
-        steps=4,
-        batch=4,
-        workers=0,
-        threads=1,
-        device="cpu",
-        input_size=128,
-        validate_images=1,
-        pictures=0,
-        save_minutes=0.0,
-        network=network,
-        # All points: their order is drawn, and a sum must not depend on it.
-        loss=LossConfig(point_count=512, collision_from=0.0),
-    )
+@pytest.fixture
+def team_config(config_for: Callable[..., TrainConfig]) -> Callable[..., TrainConfig]:
+    """Return what makes the options of a run that several processes can share."""
+    # All points: their order is drawn, and a sum must not depend on it.
+    loss = LossConfig(point_count=512, collision_from=0.0)
+    return partial(config_for, batch=4, validate_images=1, loss=loss)
 
 
 def torchrun(config: TrainConfig, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -69,14 +52,17 @@ def steps_of(folder: Path) -> list[dict[str, float]]:
 
 
 def test_two_processes_go_on_as_one_would(
-    tmp_path: Path, uneven_data: TrainingData, stop_after: Callable[..., Augment]
+    tmp_path: Path,
+    uneven_data: TrainingData,
+    stop_after: Callable[..., Augment],
+    team_config: Callable[..., TrainConfig],
 ) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    train(config_for(whole), uneven_data)
+    train(team_config(whole), uneven_data)
     with pytest.raises(KeyboardInterrupt):
-        train(config_for(parts), replace(uneven_data, augment=stop_after(4)))
+        train(team_config(parts), replace(uneven_data, augment=stop_after(4)))
     assert len(steps_of(parts)) == 1
-    done = torchrun(config_for(parts), tmp_path)
+    done = torchrun(team_config(parts), tmp_path)
     assert done.returncode == 0, done.stderr
     assert sorted(done.stdout.split()) == ["4", "4", "False", "True"]
 
@@ -100,9 +86,9 @@ def test_two_processes_go_on_as_one_would(
 
 
 def test_a_share_is_every_second_sample_with_an_augmentation_of_its_own(
-    tmp_path: Path, uneven_data: TrainingData
+    tmp_path: Path, uneven_data: TrainingData, team_config: Callable[..., TrainConfig]
 ) -> None:
-    config = config_for(tmp_path)
+    config = team_config(tmp_path)
     spec = make_spec(config, uneven_data)
     whole = BatchDataset(uneven_data, spec, config, ALONE)[3]
     shares = [BatchDataset(uneven_data, spec, config, Team(rank, 2))[3] for rank in (0, 1)]
@@ -120,10 +106,13 @@ def test_a_share_is_every_second_sample_with_an_augmentation_of_its_own(
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uneven_data: TrainingData
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    uneven_data: TrainingData,
+    team_config: Callable[..., TrainConfig],
 ) -> None:
     monkeypatch.setattr(
         "p2o_train.engine.joined", lambda device: contextlib.nullcontext(Team(0, 3))
     )
     with pytest.raises(InputError, match="--batch must be a multiple of the 3 processes"):
-        train(config_for(tmp_path), uneven_data)
+        train(team_config(tmp_path), uneven_data)

@@ -31,10 +31,10 @@ def view(path: Path, picture: Path, layout: str) -> dict[str, Any]:
     node = shutil.which("node")
     browsers = (os.environ.get("CHROMIUM"), shutil.which("chromium"), shutil.which("google-chrome"))
     if node is None or not any(browsers):
-        pytest.skip("node or Chromium is not installed")
+        pytest.skip("node or Chromium is not installed; run make install as root")
     needs = "require('three'), require('playwright-core')"
     if subprocess.run([node, "-e", needs], capture_output=True, check=False).returncode:
-        pytest.skip("npm's three and playwright-core are not where NODE_PATH leads")
+        pytest.skip("npm's three and playwright-core are not installed; make install brings them")
     words = [node, str(VIEWER), str(path), str(picture), layout, "600"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -7,14 +7,18 @@ the number of loader processes.
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from p2o_shapedb.database import ShapeDB
 from p2o_train.config import TrainConfig
+from p2o_train.data.photo_view import PhotoAugmentConfig, photo_view
+from p2o_train.data.photos2d import PhotoDataset
 from p2o_train.data.sample import Sample
+from p2o_train.photo_targets import PhotoTargets, make_photo_targets
 from p2o_train.resized import at_size
 from p2o_train.targets import Targets, make_targets
 from p2o_train.team import ALONE, Team
@@ -43,6 +47,7 @@ class TrainingData:
         augment: Makes a varied sample of a sample; None: take them as they are.
         shape_labels: Graded targets of n models towards the exemplars of their class, (n, k), 0..1;
             None: those of eq. 5.
+        photos: Photographs with rectangles; None: rendered pictures only.
         record: What identifies all that, as JSON values; a run keeps it as data.json.
     """
 
@@ -51,6 +56,7 @@ class TrainingData:
     shapedb: ShapeDB
     augment: Augment | None = None
     shape_labels: FloatArray | None = None
+    photos: PhotoDataset | None = None
     record: dict[str, Any] = field(default_factory=dict)
 
 
@@ -91,9 +97,55 @@ class BatchDataset(Dataset[Targets]):
         )
 
 
-def batches_from(dataset: BatchDataset, first_step: int, workers: int) -> Iterator[Targets]:
+@dataclass(frozen=True)
+class Batch:
+    """What one step learns from.
+
+    Attributes:
+        rendered: Rendered pictures, whose boxes are known.
+        photos: Photographs, whose rectangles are known; None if the run has none.
+    """
+
+    rendered: Targets
+    photos: PhotoTargets | None
+
+    def to(self, device: torch.device) -> "Batch":
+        """Move everything to a device."""
+        photos = None if self.photos is None else self.photos.to(device)
+        return Batch(self.rendered.to(device), photos)
+
+
+class MixedDataset(Dataset[Batch]):
+    """Rendered batch number `step`, and photographs beside it (`--photo-batch`)."""
+
+    def __init__(self, rendered: BatchDataset) -> None:
+        self.rendered = rendered
+
+    def __getitem__(self, step: int) -> Batch:
+        return Batch(self.rendered[step], self._photos(step))
+
+    def _photos(self, step: int) -> PhotoTargets | None:
+        config, spec, team = self.rendered.config, self.rendered.spec, self.rendered.team
+        photos = self.rendered.data.photos
+        if photos is None:
+            return None
+        epoch, batch = divmod(step, max(len(photos) // config.photo_batch, 1))
+        order = np.random.default_rng([config.seed, 2, epoch]).permutation(len(photos))
+        whole = order[batch * config.photo_batch : (batch + 1) * config.photo_batch]
+        rng = np.random.default_rng([config.seed, 3, step, team.rank])
+        views = [
+            photo_view(photos[int(i)], rng, spec, PhotoAugmentConfig())
+            for i in whole[team.rank :: team.size]
+        ]
+        return make_photo_targets(views, spec, config.loss)
+
+
+B = TypeVar("B")
+
+
+def batches_from(dataset: Dataset[B], first_step: int, workers: int) -> Iterator[B]:
     """Yield the batches from `first_step` on, without end."""
-    loader: DataLoader[Targets] = DataLoader(
+    loader: DataLoader[B] = DataLoader(
         dataset,
         batch_size=None,
         sampler=_StepsFrom(first_step),

@@ -6,7 +6,8 @@ object a step.
 """
 
 import json
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ import torch
 from torch import nn
 
 from p2o_shapedb.command import atomic_path
-from p2o_train.config import FREE, TrainConfig
+from p2o_train.config import FREE, LENGTH, MOST_CONFIG_BYTES, TrainConfig
 from p2o_train.network.build import PointsNetwork, build_network
 from points2objects.errors import BundleError, InputError
+from points2objects.files import read_file
 from points2objects.spec import ModelSpec
 
 CHECKPOINT = "checkpoint.pt"
@@ -26,6 +28,17 @@ CONFIG = "config.json"
 SPEC = "spec.json"
 DATA = "data.json"
 METRICS = "metrics.jsonl"
+
+_STATE: dict[str, type | tuple[type, ...]] = {
+    "network": dict,
+    "average": dict,
+    "optimizer": dict,
+    "step": int,
+    "elapsed_s": (int, float),
+    "best_map50": (int, float),
+    "best_map25": (int, float),
+}
+"""Fields of `checkpoint.pt`."""
 
 
 @dataclass
@@ -40,6 +53,7 @@ class TrainingState:
         elapsed_s: Time spent training, over all parts of the run.
         best_map50: Best validation so far, -1 before the first.
         best_map25: Its mAP at 0.25, which breaks ties.
+        validated: Step of the last validation, -1 before the first.
     """
 
     network: PointsNetwork
@@ -49,6 +63,7 @@ class TrainingState:
     elapsed_s: float = 0.0
     best_map50: float = -1.0
     best_map25: float = -1.0
+    validated: int = -1
 
 
 @dataclass(frozen=True)
@@ -96,6 +111,7 @@ def save_checkpoint(folder: Path, state: TrainingState) -> None:
         "elapsed_s": state.elapsed_s,
         "best_map50": state.best_map50,
         "best_map25": state.best_map25,
+        "validated": state.validated,
     }
     with atomic_path(folder / CHECKPOINT, overwrite=True) as path:
         torch.save(values, path)
@@ -122,8 +138,8 @@ def resume(
     """
     if not (folder / CHECKPOINT).is_file():
         return False
-    earlier = TrainConfig.from_json((folder / CONFIG).read_text(encoding="utf-8"))
-    earlier_spec = ModelSpec.from_json((folder / SPEC).read_text(encoding="utf-8"))
+    earlier = TrainConfig.from_json(_read_text(folder / CONFIG))
+    earlier_spec = ModelSpec.from_json(_read_text(folder / SPEC))
     # The name is the folder's: a run that was moved or renamed is still the same.
     same_spec = replace(spec, name=earlier_spec.name) == earlier_spec
     if not config.same_training(earlier) or not same_spec:
@@ -141,14 +157,44 @@ def resume(
     return True
 
 
+def extend(folder: Path, config: TrainConfig, done: bool) -> None:
+    """Note in a run folder that the run is to become longer or shorter than it was meant to.
+
+    The learning rate then follows the schedule of the new length from where the run is.
+
+    Args:
+        folder: The run, which `resume` has read.
+        config: The new options.
+        done: Whether the run is as long already.
+
+    Raises:
+        InputError: It is, so that nothing would be left to learn.
+    """
+    earlier = TrainConfig.from_json((folder / CONFIG).read_text(encoding="utf-8"))
+    if all(getattr(config, name) == getattr(earlier, name) for name in LENGTH):
+        return
+    if done:
+        flags = " or ".join(f"--{name}" for name in LENGTH)
+        raise InputError(f"{folder} is that long already; give more {flags}, or another --out")
+    length = {name: getattr(config, name) for name in LENGTH}
+    _write_text(folder / CONFIG, replace(earlier, **length).to_json())
+
+
 def load_state(folder: Path, state: TrainingState) -> None:
     """Fill a fresh state from a run folder's checkpoint; `resume` checks that it belongs there."""
-    values = _load(folder / CHECKPOINT)
-    state.network.load_state_dict(values["network"])
-    state.average.load_state_dict(values["average"])
-    state.optimizer.load_state_dict(values["optimizer"])
+    values = _load(folder / CHECKPOINT, _STATE)
+    try:
+        state.network.load_state_dict(values["network"])
+        state.average.load_state_dict(values["average"])
+        state.optimizer.load_state_dict(values["optimizer"])
+    except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"{folder / CHECKPOINT}: does not fit config.json; delete it to train again"
+        ) from error
     state.step, state.elapsed_s = values["step"], values["elapsed_s"]
     state.best_map50, state.best_map25 = values["best_map50"], values["best_map25"]
+    # Checkpoints from before this was kept were written after their validation.
+    state.validated = values.get("validated", state.step)
 
 
 def load_network(run: Path) -> LoadedRun:
@@ -163,15 +209,15 @@ def load_network(run: Path) -> LoadedRun:
             raise InputError(
                 f"{run}: expected a folder of train/run.py, but {path.name} is missing"
             )
-    config = TrainConfig.from_json((run / CONFIG).read_text(encoding="utf-8"))
+    config = TrainConfig.from_json(_read_text(run / CONFIG))
     try:
-        spec = ModelSpec.from_json((run / SPEC).read_text(encoding="utf-8"))
+        spec = ModelSpec.from_json(_read_text(run / SPEC))
     except BundleError as error:
         raise InputError(f"{run / SPEC}: {error}") from error
     # The weights are about to be replaced; do not ask for the ImageNet package.
     network = build_network(replace(config.network, pretrained=False), spec)
-    values = _load(weights)
-    _fill(network, values["network" if weights.name == BEST else "average"], weights)
+    name = "network" if weights.name == BEST else "average"
+    _fill(network, _load(weights, {name: dict})[name], weights)
     return LoadedRun(network.eval(), spec, config)
 
 
@@ -206,16 +252,32 @@ def start_from(network: nn.Module, run: Path, fresh_heads: Sequence[str] = ()) -
 def _fill(network: nn.Module, values: dict[str, Any], path: Path) -> None:
     try:
         network.load_state_dict(values)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: its weights do not fit config.json; train again") from error
+    if not all(torch.isfinite(tensor).all() for tensor in network.state_dict().values()):
+        raise InputError(f"{path}: has weights that are no finite numbers; train again")
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _load(path: Path, fields: Mapping[str, type | tuple[type, ...]]) -> dict[str, Any]:
+    """Load a checkpoint that holds at least these fields, of these types."""
     try:
+        _refuse_packed(path)
         values: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        wrong = [name for name, kind in fields.items() if not isinstance(values[name], kind)]
+        if wrong:
+            raise ValueError(f"its {wrong[0]} is none")
     except Exception as error:
         raise InputError(f"{path}: not a readable checkpoint; delete it to train again") from error
     return values
+
+
+def _refuse_packed(path: Path) -> None:
+    """Refuse a zip that unpacks to more than it is: torch stores, and never packs."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(info.file_size for info in archive.infolist())
+        if unpacked > path.stat().st_size:
+            raise ValueError(f"it unpacks to {unpacked} bytes")
 
 
 def _has_content(path: Path) -> bool:
@@ -238,8 +300,13 @@ def _difference(config: TrainConfig, earlier: TrainConfig) -> str:
             names += [f"{name}.{key}" for key in value if value[key] != theirs[name].get(key)]
         elif value != theirs[name]:
             names.append(name)
-    changed = [name.replace("_", "-") for name in names if name not in FREE]
+    changed = [name.replace("_", "-") for name in names if name not in FREE + LENGTH]
     return ", ".join(changed) or "another shape database"
+
+
+def _read_text(path: Path) -> str:
+    """Read a small file of text; what is none is left to whoever parses it."""
+    return read_file(path, MOST_CONFIG_BYTES).decode("utf-8", "replace")
 
 
 def _write_text(path: Path, text: str) -> None:

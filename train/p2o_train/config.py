@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from points2objects.errors import InputError
+from points2objects.strict_json import as_table, parse_json
+
+MOST_CONFIG_BYTES = 1 << 20
+"""Largest config.json or spec.json that is read."""
 
 
 @dataclass(frozen=True)
@@ -17,19 +21,30 @@ class NetworkConfig:
     """What the network looks like."""
 
     backbone: str = "mobile"
-    """mobile: EfficientNet-Lite0 and a light decoder. hourglass: the paper's. timm:NAME: that
-    backbone of timm, if it is installed, and the same decoder."""
+    """mobile: EfficientNet-Lite0 and a light decoder. yolox-nano: a detector of photographs with
+    its own scores, and the decoder. hourglass: the paper's. timm:NAME: that backbone of timm, if it
+    is installed, and the decoder."""
     pretrained: bool = True
     """Start the backbone from ImageNet weights; the hourglass has none."""
+    weights: Path | None = None
+    """yolox-nano: the published yolox_nano.onnx. Without it the body starts from --init, or from
+    nothing."""
     freeze_stages: int = 3
-    """So many leading stages of the mobile backbone stay as they are (stem = 1, 0..8); those of
-    timm's all learn."""
+    """So many leading stages of the backbone stay as they are (stem = 1; mobile 0..8; yolox-nano:
+    five stages, 6 is the pyramid, 7 its own head); those of timm's all learn."""
     freeze_norm: bool = True
     """Keep the batch norm statistics of the mobile backbone; scale and shift still train."""
+    stride: Literal[4, 8] = 4
+    """Input pixels per cell of the output maps; 8 for yolox-nano only."""
     decoder_channels: tuple[int, int, int] = (128, 96, 64)
-    """Widths of the mobile decoder at strides 16, 8 and 4."""
+    """Widths of the decoder at strides 16, 8 and 4."""
     head_channels: int = 64
     """Width inside each head (paper: 256)."""
+    peak_channels: int = 0
+    """Width inside the heads that the runtime evaluates at peaks only, all but the heat-map's, and
+    full 3x3 convolutions in them; 0: like the heat-map's."""
+    exemplar_channels: int = 0
+    """Width inside the exemplar head; 0: that of the others."""
     separable_heads: bool = True
     """Depthwise 3x3 plus 1x1 in the heads instead of a full 3x3."""
     hourglass_stem: int = 128
@@ -40,13 +55,17 @@ class NetworkConfig:
     """Hourglasses one after the other; only the last is supervised."""
 
     def __post_init__(self) -> None:
-        if self.backbone not in ("mobile", "hourglass") and not self.timm_name:
+        if self.backbone not in ("mobile", "yolox-nano", "hourglass") and not self.timm_name:
             raise InputError(
-                "--network.backbone must be mobile, hourglass or timm:NAME, as in "
+                "--network.backbone must be mobile, yolox-nano, hourglass or timm:NAME, as in "
                 f"timm:mobilenetv2_100, got {self.backbone!r}"
             )
         _at_least("--network.hourglass-stacks", self.hourglass_stacks, 1)
+        if self.stride == 8 and self.backbone != "yolox-nano":
+            raise InputError("--network.stride 8 needs --network.backbone yolox-nano")
         _at_least("--network.head-channels", self.head_channels, 1)
+        _at_least("--network.peak-channels", self.peak_channels, 0)
+        _at_least("--network.exemplar-channels", self.exemplar_channels, 0)
         if not 0 <= self.freeze_stages <= 8:
             raise InputError(f"--network.freeze-stages must be in 0..8, got {self.freeze_stages}")
         if len(self.hourglass_widths) < 2:
@@ -64,7 +83,7 @@ class NetworkConfig:
 
 
 _LOSS_TERMS = ("key", "points", "scale", "shape", "collision", "offset", "distance", "gravity",
-               "settled", "translation")  # fmt: skip
+               "settled", "translation", "photo_key", "photo_box")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -89,6 +108,10 @@ class LossConfig:
     """L1 of the gravity head."""
     settled: float = 3.0
     """RAY only: how far the box, set down on the support plane, lies from where it should."""
+    photo_key: float = 1.0
+    """Heat-map focal loss on photographs."""
+    photo_box: float = 1.0
+    """On photographs, how far the placed exemplar's rectangle is off the labelled one."""
     translation: float = 1.0
     """DIRECT only, unless --rotation points has it in eq. 7: Huber loss of the box centre."""
     shape_labels: Literal["soft", "hard", "overlap"] = "soft"
@@ -122,7 +145,7 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         for term in _LOSS_TERMS:
-            _weight(f"--loss.{term}", getattr(self, term))
+            _weight(f"--loss.{term.replace('_', '-')}", getattr(self, term))
         _weight("--loss.soft-temperature", self.soft_temperature)
         _weight("--loss.positive-radius", self.positive_radius)
         _weight("--loss.positive-spread", self.positive_spread)
@@ -174,10 +197,24 @@ HEADS = ("heatmap", "rotation", "translation", "scale", "gravity", "exemplar")
 
 
 FREE = (
-    *("dataset", "shapedb", "out", "device", "precision", "threads", "workers", "save_minutes"),
+    *(
+        "dataset",
+        "photos",
+        "shapedb",
+        "out",
+        "device",
+        "precision",
+        "threads",
+        "workers",
+        "save_minutes",
+    ),
     *("pictures", "overwrite", "verbose", "features", "solids"),
 )
 """Options that may change while a run goes on: where files lie, and how the machine is used."""
+
+
+LENGTH = ("epochs", "steps", "minutes")
+"""Options that say how long a run is, which may be made longer or shorter while it goes on."""
 
 
 @dataclass(frozen=True)
@@ -186,13 +223,18 @@ class TrainConfig:
 
     dataset: Path = Path("dataset")
     """Folder from train/make_dataset.py."""
+    photos: Path | None = None
+    """labels.json of photographs with rectangles to learn from as well (docs/photographs.md)."""
+    photo_batch: int = 8
+    """Photographs in each step, beside the --batch rendered pictures."""
     shapedb: Path = Path("shapedb")
     """Folder from shapedb_export/build_db.py."""
     out: Path = Path("runs/default")
     """Where the run goes. The same command again goes on from its last checkpoint."""
-    preset: Literal["smoke", "mobile", "paper"] = "mobile"
+    preset: Literal["smoke", "mobile", "photo", "paper"] = "mobile"
     """Defaults of everything else. smoke: two minutes on two cores, to see that it runs. mobile:
-    the phone's network. paper: hourglass, 300 epochs, batch 32, pose in the level frame."""
+    the phone's network. photo: the same on a body that knows photographs. paper: hourglass, 300
+    epochs, batch 32, pose in the level frame."""
     init: Path | None = None
     """Run to start the weights from (fine-tuning): every tensor that fits is taken over."""
     fresh_heads: tuple[str, ...] = ()
@@ -210,13 +252,16 @@ class TrainConfig:
     epochs: int = 60
     """Passes over the training images."""
     steps: int | None = None
-    """Stop after so many steps instead of --epochs."""
+    """Stop after so many steps instead of --epochs. The same command with more of them goes on
+    with a finished run."""
     minutes: float | None = None
     """Stop after so many minutes of training instead of --epochs."""
     batch: int = 16
     """Images a step, over all processes (paper: 32)."""
     pose: Literal["ray", "direct"] = "ray"
     """How the pose heads are encoded; direct is the paper's."""
+    gravity: Literal["peaks", "pooled"] = "peaks"
+    """Who says where up is: the objects' peaks, or cells all over the picture, by confidence."""
     rotation: Literal["bins", "matrix", "svd", "points"] = "svd"
     """Formulation of the box (table 2). bins: CenterNet's heading in two bins and an offset.
     matrix: nine entries, projected to a rotation only when they are read (L_M). svd: projected in
@@ -259,6 +304,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         _at_least("--epochs", self.epochs, 1)
         _at_least("--batch", self.batch, 1)
+        _at_least("--photo-batch", self.photo_batch, 1)
         _at_least("--workers", self.workers, 0)
         _at_least("--threads", self.threads, 0)
         _at_least("--validate-every", self.validate_every, 1)
@@ -269,6 +315,11 @@ class TrainConfig:
             raise InputError(f"--minutes must be positive, got {self.minutes}")
         if self.steps is not None and self.minutes is not None:
             raise InputError("--steps and --minutes exclude each other; give one")
+        if self.photos is not None and self.gravity != "pooled":
+            raise InputError(
+                "--photos needs --gravity pooled: rectangles are compared under the gravity that "
+                "the network sees, and a photograph has no other"
+            )
         if self.pose == "direct" and self.loss.positive_radius > 0:
             raise InputError("--pose direct needs --loss.positive-radius 0")
         if self.loss.points_by_distance and self.rotation != "points":
@@ -304,10 +355,11 @@ class TrainConfig:
             InputError: Not JSON, a field is unknown, or a value is out of range.
         """
         try:
-            values: dict[str, Any] = json.loads(text)
+            values = dict(as_table("it", parse_json(text, MOST_CONFIG_BYTES)))
             network = values.pop("network")
             for key in ("decoder_channels", "hourglass_widths"):
                 network[key] = tuple(network[key])
+            network["weights"] = Path(network["weights"]) if network.get("weights") else None
             loss = values.pop("loss")
             _bring_up_to_date(values, loss)
             values["fresh_heads"] = tuple(values.get("fresh_heads", ()))
@@ -316,7 +368,8 @@ class TrainConfig:
             for key in ("dataset", "shapedb", "out", "features"):
                 if key in values:
                     values[key] = Path(values[key])
-            values["init"] = Path(values["init"]) if values.get("init") else None
+            for key in ("init", "photos"):
+                values[key] = Path(values[key]) if values.get(key) else None
             return cls(
                 network=NetworkConfig(**network),
                 loss=LossConfig(**loss),
@@ -335,7 +388,7 @@ class TrainConfig:
 
     def _learning(self) -> "TrainConfig":
         standard = TrainConfig()
-        return replace(self, **{name: getattr(standard, name) for name in FREE})
+        return replace(self, **{name: getattr(standard, name) for name in FREE + LENGTH})
 
 
 def _bring_up_to_date(values: dict[str, Any], loss: dict[str, Any]) -> None:
@@ -343,6 +396,7 @@ def _bring_up_to_date(values: dict[str, Any], loss: dict[str, Any]) -> None:
     form = loss.pop("point_form", None)
     if form is not None:
         values.setdefault("rotation", "points" if form == "joint" else "svd")
+    values.setdefault("gravity", "peaks")
     # This term is on by default; a config from before it had none.
     loss.setdefault("settled", 0.0)
 

@@ -9,9 +9,17 @@ from pathlib import Path
 
 import torch
 
-from p2o_train.batches import BatchDataset, TrainingData, batches_from, steps_per_epoch
+from p2o_train.batches import (
+    Batch,
+    BatchDataset,
+    MixedDataset,
+    TrainingData,
+    batches_from,
+    steps_per_epoch,
+)
 from p2o_train.checkpoint import (
     TrainingState,
+    extend,
     load_state,
     resume,
     save_checkpoint,
@@ -22,15 +30,15 @@ from p2o_train.config import TrainConfig
 from p2o_train.ema import averaged_copy
 from p2o_train.frozen import FrozenBatch, frozen_batches, load_or_freeze
 from p2o_train.log import RunLog
-from p2o_train.machine import peak_memory_gb, prepare_machine
+from p2o_train.machine import describe_machine, peak_memory_gb, prepare_machine
 from p2o_train.network.build import build_network
 from p2o_train.schedule import Horizon
 from p2o_train.step import Learner, make_optimizer
-from p2o_train.targets import Targets
+from p2o_train.stopping import Stopping, stopping
 from p2o_train.team import Team, joined, share_norms
 from p2o_train.validation import validate
 from points2objects.errors import InputError
-from points2objects.spec import ModelSpec, PoseEncoding, RotationEncoding
+from points2objects.spec import GravityEncoding, ModelSpec, PoseEncoding, RotationEncoding
 
 log = logging.getLogger(__name__)
 
@@ -65,10 +73,12 @@ def make_spec(config: TrainConfig, data: TrainingData) -> ModelSpec:
         exemplars_per_class=data.shapedb.exemplars_per_class,
         shapedb_digest=data.shapedb.digest,
         input_size=config.input_size,
+        stride=config.network.stride,
         mean=config.mean,
         std=config.std,
         pose=PoseEncoding(config.pose),
         rotation=RotationEncoding.BINS if bins else RotationEncoding.MATRIX,
+        gravity=GravityEncoding(config.gravity),
         # Cells beside the centre's learned the pose as well: let them vote.
         vote_radius=int(config.pose == "ray" and config.loss.positive_radius >= 1),
     )
@@ -129,6 +139,10 @@ def _begin(
     try:
         if team.leads:
             resumed = not config.overwrite and resume(config.out, state, config, spec, data.record)
+            if resumed:
+                horizon = Horizon.of(config, _epoch_steps(config, data))
+                done = horizon.progress(state.step, state.elapsed_s) >= 1
+                extend(config.out, config, done)
         if not resumed and config.init is not None:
             _fine_tune(state, config, team)
         if team.leads and not resumed:
@@ -144,6 +158,7 @@ def _begin(
     if team.leads:
         horizon = Horizon.of(config, _epoch_steps(config, data))
         log.info("%s: step %d of %s", config.out, state.step, horizon.steps or "as many as fit")
+        log.info("machine: %s", describe_machine())
     return state
 
 
@@ -178,44 +193,61 @@ def _loop(
     config: TrainConfig, data: TrainingData, spec: ModelSpec, state: TrainingState, run: Run
 ) -> None:
     if run.horizon.progress(state.step, state.elapsed_s) >= 1:
+        if run.log and state.validated < state.step:  # it was stopped in its last validation
+            validate(config, data, spec, state, run.log)
+            save_checkpoint(config.out, state)
         return
-    sdf = torch.from_numpy(data.shapedb.sdf).to(run.device, torch.float32)
-    learner = Learner(config, spec, run.team, sdf)
+    learner = Learner.of(config, spec, data.shapedb, run.team, run.device)
     epoch_start = (state.step, state.elapsed_s)
     batches = _batches(config, BatchDataset(data, spec, config, run.team), state)
     saved_at = clock = time.monotonic()
-    for batch in batches:
-        progress = run.horizon.progress(state.step, state.elapsed_s)
-        values = learner.step(state, batch.to(run.device), progress)
-        now = time.monotonic()
-        # By the leader's clock: all processes must agree on where the run is.
-        state.elapsed_s = run.team.leaders(state.elapsed_s + now - clock)
-        progress = run.horizon.progress(state.step, state.elapsed_s)
+    with stopping() as watch, _kept(config, state, run, watch):
+        for batch in batches:
+            with watch.whole():
+                progress = run.horizon.progress(state.step, state.elapsed_s)
+                values = learner.step(state, batch.to(run.device), progress)
+                now = time.monotonic()
+                # By the leader's clock: all processes must agree on where the run is.
+                state.elapsed_s = run.team.leaders(state.elapsed_s + now - clock)
+            progress = run.horizon.progress(state.step, state.elapsed_s)
+            if run.log:
+                speed = {"images_per_s": config.batch / max(values["s"], 1e-9)}
+                run.log.step(state.step, values | speed, progress)
+            epoch, inside = divmod(state.step, run.epoch_steps)
+            done = progress >= 1
+            if run.log and (done or inside == 0):
+                _report_epoch(config, state, run, epoch_start)
+            if inside == 0:
+                epoch_start = (state.step, state.elapsed_s)
+            if run.log and (done or (inside == 0 and epoch % config.validate_every == 0)):
+                validate(config, data, spec, state, run.log)
+            if run.log and (done or inside == 0 or now - saved_at > config.save_minutes * 60):
+                save_checkpoint(config.out, state)
+                saved_at = time.monotonic()
+            clock = time.monotonic()
+            if done:
+                return
+
+
+@contextlib.contextmanager
+def _kept(config: TrainConfig, state: TrainingState, run: Run, watch: Stopping) -> Iterator[None]:
+    """Keep what has been learned when the body is interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
         if run.log:
-            speed = {"images_per_s": config.batch / max(values["s"], 1e-9)}
-            run.log.step(state.step, values | speed, progress)
-        epoch, inside = divmod(state.step, run.epoch_steps)
-        done = progress >= 1
-        if run.log and (done or inside == 0):
-            _report_epoch(config, state, run, epoch_start)
-        if inside == 0:
-            epoch_start = (state.step, state.elapsed_s)
-        if run.log and (done or (inside == 0 and epoch % config.validate_every == 0)):
-            validate(config, data, spec, state, run.log)
-        if run.log and (done or inside == 0 or now - saved_at > config.save_minutes * 60):
-            save_checkpoint(config.out, state)
-            saved_at = time.monotonic()
-        clock = time.monotonic()
-        if done:
-            return
+            with watch.whole():
+                save_checkpoint(config.out, state)
+            log.info("%s: stopped at step %d; the same command goes on", config.out, state.step)
+        raise
 
 
 def _batches(
     config: TrainConfig, dataset: BatchDataset, state: TrainingState
-) -> Iterator[Targets] | Iterator[FrozenBatch]:
+) -> Iterator[Batch] | Iterator[FrozenBatch]:
     """Yield the batches from the state's step on, without end."""
     if config.frozen is None:
-        return batches_from(dataset, state.step, config.workers)
+        return batches_from(MixedDataset(dataset), state.step, config.workers)
     return frozen_batches(load_or_freeze(config, dataset, state.network), config.seed, state.step)
 
 

@@ -28,7 +28,10 @@ class EvaluateConfig:
     dataset: Path = Path("dataset")
     """Rendered dataset (train/make_dataset.py)."""
     shapedb: Path = Path("shapedb")
-    """Shape database that the model was trained on."""
+    """Shape database that the model was trained on; with --exemplars, the dataset's."""
+    exemplars: Path | None = None
+    """Bundle (or its exemplars.glb) with the model's own exemplars, to measure it on a database of
+    the same classes that has others. Voxel figures are then left out."""
     split: str = "val"
     """Part of the dataset."""
     limit: int | None = None
@@ -90,6 +93,7 @@ def evaluate_model(config: EvaluateConfig) -> None:
     from p2o_shapedb.database import ShapeDB
     from p2o_train.data.rendered import RenderedDataset
     from p2o_train.evaluation import evaluate_both
+    from p2o_train.foreign_exemplars import read_exemplars, with_exemplars
     from p2o_train.pictures import save_pictures
     from p2o_train.predictors import load_predictor
 
@@ -102,11 +106,18 @@ def evaluate_model(config: EvaluateConfig) -> None:
     if config.score is not None:
         model = replace(model, spec=model.spec.with_threshold(config.score))
     samples = FirstSamples(dataset, config.limit or len(dataset))
-
-    meter = _meter(config, shapedb) if config.voxels else None
+    meter = _meter(config, shapedb) if config.voxels and config.exemplars is None else None
+    if config.exemplars is not None:
+        pack = read_exemplars(config.exemplars, model.spec)
+        shapedb = with_exemplars(shapedb, pack, config.split)
+        print(
+            f"compared with the exemplars of {config.exemplars}, made again from their meshes; "
+            "voxel figures need the database of the model, and are left out"
+        )
     reports = evaluate_both(
-        model.predict, model.spec, samples, shapedb, progress=True, voxels=meter
-    )
+        model.predict, model.spec, samples, shapedb, progress=True, voxels=meter,
+        own_exemplars=config.exemplars is not None,
+    )  # fmt: skip
     print(_tables(reports))
     if config.out is not None:
         with atomic_path(config.out, config.overwrite) as folder:
@@ -146,6 +157,7 @@ def _json(reports: "GravityReports", config: EvaluateConfig) -> str:
         "model": str(config.model),
         "dataset": str(config.dataset),
         "split": config.split,
+        "exemplars": str(config.exemplars) if config.exemplars else None,
         "known_gravity": reports.known.to_dict(),
         "estimated_gravity": reports.estimated.to_dict(),
     }

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from p2o_shapedb.database import ShapeDB
+from p2o_shapedb.progress import progress as with_progress
 from p2o_train.data.sample import Sample
 from p2o_train.metrics.box_ap import average_precision, precision_recall
 from p2o_train.predictors import Predictor
@@ -52,7 +53,7 @@ def evaluate(
         threshold: Least score of a peak that counts for average precision.
         known_gravity: Place boxes with the true pitch and roll, as in an AR session; otherwise
             with what the gravity head says.
-        progress: Show a bar.
+        progress: Show how far it is.
         voxels: Also score whole scenes on voxel grids; takes about a tenth of a second per image.
 
     Raises:
@@ -71,9 +72,14 @@ def evaluate_both(
     threshold: float = 0.01,
     progress: bool = False,
     voxels: VoxelMeter | None = None,
+    own_exemplars: bool = False,
 ) -> GravityReports:
-    """Evaluate with known and with estimated gravity, at one run of the network per image."""
-    plan = _Plan(shapedb, threshold, (True, False), voxels)
+    """Evaluate with known and with estimated gravity, at one run of the network per image.
+
+    With `own_exemplars` the database may be any of the network's classes that
+    `foreign_exemplars.with_exemplars` has given the network's exemplars.
+    """
+    plan = _Plan(shapedb, threshold, (True, False), voxels, own_exemplars)
     known, estimated = _evaluate(predict, spec, _with_bar(samples, progress), plan)
     return GravityReports(known, estimated)
 
@@ -86,16 +92,18 @@ class _Plan:
     threshold: float
     gravity_modes: tuple[bool, ...]
     meter: VoxelMeter | None
+    own_exemplars: bool = False
 
 
 def _evaluate(
     predict: Predictor, spec: ModelSpec, samples: Iterable[Sample], plan: _Plan
 ) -> list[EvaluationReport]:
     shapedb, modes = plan.shapedb, plan.gravity_modes
-    if spec.shapedb_digest != shapedb.digest:
+    if spec.shapedb_digest != shapedb.digest and not plan.own_exemplars:
         raise InputError(
             f"evaluate: the network was made for shape database {spec.shapedb_digest[:8]}, got "
-            f"{shapedb.digest[:8]}; pass the database it was trained on"
+            f"{shapedb.digest[:8]}; pass the database it was trained on, or the model's own "
+            "exemplars with --exemplars BUNDLE"
         )
     scores: list[list[ImageScore]] = [[] for _ in modes]
     for sample in (at_size(sample, spec.input_size) for sample in samples):
@@ -162,8 +170,4 @@ def _summarise_detections(found: Sequence[Detections]) -> DetectionErrors:
 def _with_bar(samples: Iterable[Sample], progress: bool) -> Iterable[Sample]:
     if not progress:
         return samples
-    from tqdm import tqdm
-
-    # `disable=None`: quiet when stderr is no terminal.
-    bar: Iterable[Sample] = tqdm(samples, desc="evaluate", unit="image", disable=None)
-    return bar
+    return with_progress(samples, "evaluate", "image")

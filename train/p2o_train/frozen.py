@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from p2o_shapedb.command import atomic_path
+from p2o_shapedb.progress import progress
 from p2o_train.batches import BatchDataset, batches_from
 from p2o_train.config import TrainConfig
 from p2o_train.network.build import PointsNetwork, normalise
@@ -50,7 +51,7 @@ class FrozenBatch:
         return FrozenBatch(self.targets.to(device), self.patches.to(device, non_blocking=True))
 
     def outputs(self, heads: Heads) -> dict[str, Tensor]:
-        """Return what `loss_terms` reads, like `PointsNetwork.forward_at`, but no heat-map."""
+        """Return what `loss_terms` reads, like `Heads.at`, but no heat-map."""
         patches = self.patches.float()
         return {
             "heatmap": patches.new_zeros(self.targets.heatmap.shape),
@@ -149,8 +150,5 @@ def _load(path: Path) -> list[FrozenBatch]:
 
 
 def _counted(batches: Iterator[Targets], count: int) -> Iterator[Targets]:
-    from tqdm import tqdm
-
-    # `disable=None`: quiet when stderr is no terminal.
-    for _ in tqdm(range(count), desc="features", unit="batch", disable=None):
+    for _ in progress(range(count), "features", "batch"):
         yield next(batches)

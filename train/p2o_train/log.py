@@ -1,4 +1,4 @@
-"""What a run tells while it goes on: metrics.jsonl, TensorBoard and a progress bar."""
+"""What a run tells while it goes on: metrics.jsonl, TensorBoard and how far it is."""
 
 import json
 from collections.abc import Mapping
@@ -8,9 +8,10 @@ from types import TracebackType
 import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
+from p2o_shapedb.progress import Progress
 from p2o_train.checkpoint import METRICS
+from p2o_train.machine import describe_machine
 
 
 class RunLog:
@@ -25,21 +26,19 @@ class RunLog:
     def __init__(self, folder: Path, first_step: int, last_step: int | None) -> None:
         self._metrics = (folder / METRICS).open("a", encoding="utf-8")
         self._board = SummaryWriter(str(folder), purge_step=first_step + 1)
-        # `disable=None`: quiet when stderr is no terminal.
+        self._board.add_text("machine", describe_machine(), first_step)
         self._by_time = last_step is None
-        self._bar = tqdm(
-            initial=first_step, total=last_step, desc="train", unit="step", disable=None
-        )
+        self._shown = Progress("training", "step", last_step, first_step)
 
     def step(self, step: int, values: Mapping[str, float], progress: float) -> None:
         """Note one training step, after which the share `progress` of the run is done, 0..1."""
         self._write({"step": step, **values})
         self._scalars("train", step, values)
         if self._by_time:
-            # How many steps will fit is a guess, but then the bar can tell when the run ends.
-            self._bar.total = round(step / max(progress, 1e-6))
-        self._bar.update()
-        self._bar.set_postfix(loss=f"{values['total']:.3f}", refresh=False)
+            # How many steps will fit is a guess, but then it can be told when the run ends.
+            self._shown.total = round(step / max(progress, 1e-6))
+        self._shown.detail = f"loss {values['total']:.3f}"
+        self._shown.update()
 
     def validation(self, step: int, values: Mapping[str, float]) -> None:
         """Note one validation."""
@@ -59,6 +58,7 @@ class RunLog:
         self._board.add_images("boxes", pictures, step, dataformats="NHWC")
 
     def __enter__(self) -> "RunLog":
+        self._shown.__enter__()
         return self
 
     def __exit__(
@@ -69,7 +69,7 @@ class RunLog:
     ) -> None:
         self._metrics.close()
         self._board.close()
-        self._bar.close()
+        self._shown.__exit__(kind, error, trace)
 
     def _write(self, values: Mapping[str, object]) -> None:
         self._metrics.write(json.dumps(values) + "\n")

@@ -25,18 +25,22 @@ STANDING_GAP = 0.02
 """Objects whose lowest corner is nearer to the plane than this rest on it, camera heights."""
 
 
-def focal_loss(logits: Tensor, target: Tensor) -> Tensor:
+def focal_loss(logits: Tensor, target: Tensor, known: Tensor | None = None) -> Tensor:
     """Return the penalty-reduced focal loss of a heat-map, divided by its objects (eq. 1).
 
     Args:
         logits: Before the sigmoid, (b, c, h, w).
         target: Gaussians, 1 at centres only, same shape.
+        known: What each cell counts, 0..1, same shape; all alike when None.
     """
     score = torch.sigmoid(logits)
     center = target == 1
     hit = (1 - score) ** FOCAL_ALPHA * F.logsigmoid(logits)
     miss = (1 - target) ** FOCAL_BETA * score**FOCAL_ALPHA * F.logsigmoid(-logits)
-    return -torch.where(center, hit, miss).sum() / center.sum().clamp(min=1)
+    each = torch.where(center, hit, miss)
+    if known is not None:
+        each = each * known
+    return -each.sum() / center.sum().clamp(min=1)
 
 
 def hard_shape_loss(logits: Tensor, exemplar: Tensor) -> Tensor:
@@ -203,6 +207,19 @@ def huber_loss(predicted: Tensor, target: Tensor) -> Tensor:
     # Not of a plain norm, whose gradient at zero is no number.
     beyond = squared > 1
     return torch.where(beyond, torch.where(beyond, squared, 1).sqrt() - 0.5, squared / 2)
+
+
+def pooled_gravity_loss(grid: Tensor, target: Tensor) -> Tensor:
+    """Return how far the picture's pooled up direction is off, and its cells by confidence, (b,).
+
+    Args:
+        grid: Raw gravity and log-confidence of cells all over each picture, (b, cells, 4).
+        target: Up in the camera minus the level camera's, (b, 3).
+    """
+    weight = F.softmax(grid[..., 3], dim=1)
+    pooled = (weight[..., None] * grid[..., :3]).sum(dim=1)
+    each = (grid[..., :3] - target[:, None]).abs().sum(dim=2)
+    return l1_loss(pooled, target) + (weight * each).sum(dim=1)
 
 
 def l1_loss(predicted: Tensor, target: Tensor) -> Tensor:

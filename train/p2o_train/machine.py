@@ -5,11 +5,11 @@ import os
 import platform
 import resource
 import sys
-from pathlib import Path
 
 import torch
 
 from p2o_train.config import TrainConfig
+from p2o_train.processor import read_processor
 from p2o_train.team import own_gpu
 from points2objects.errors import InputError
 
@@ -63,16 +63,11 @@ def _keep_freed_memory() -> None:
 
 
 def describe_machine() -> str:
-    """Return processor, cores, GPU and versions in one line, to stand beside a result."""
-    parts = [f"{cpu_name()}, {os.cpu_count()} cores"]
+    """Return processor, its features, GPU and versions in one line, to stand beside a result."""
+    parts = [str(read_processor()), f"torch uses {torch.backends.cpu.get_cpu_capability()}"]
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA")
+    if limit:
+        parts.append(f"oneDNN held to {limit}")
     if torch.cuda.is_available():
         parts.append(torch.cuda.get_device_name())
     return "; ".join([*parts, f"torch {torch.__version__}, Python {platform.python_version()}"])
-
-
-def cpu_name() -> str:
-    """Return the processor's name as the system gives it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()

@@ -12,6 +12,12 @@ PRESETS: dict[str, tuple[str, ...]] = {
         *("--steps", "60", "--batch", "8", "--workers", "0", "--validate-images", "16"),
         *("--network.freeze-stages", "4", "--optim.warmup", "0.1", "--optim.ema", "0.9"),
     ),
+    "photo": (
+        *("--network.backbone", "yolox-nano", "--network.freeze-stages", "7"),
+        *("--network.stride", "8", "--network.peak-channels", "128"),
+        *("--network.exemplar-channels", "192", "--gravity", "pooled"),
+        *("--mean", "114", "114", "114", "--std", "1", "1", "1"),
+    ),
     "paper": (
         *("--epochs", "300", "--batch", "32", "--workers", "2", "--pose", "direct"),
         *("--mean", "123.675", "116.28", "103.53", "--std", "58.395", "57.12", "57.375"),

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from points2objects.bundle import MANIFEST, Bundle
+from points2objects.bundle import MANIFEST, MOST_MODEL_BYTES, Bundle
 from points2objects.errors import InputError
+from points2objects.files import read_file
 from points2objects.geometry import ByteArray
 from points2objects.interpreter import Interpreter
 from points2objects.metadata import SPEC_METADATA, read_metadata
 from points2objects.spec import ModelSpec
 from points2objects.tensors import OutputMap, OutputMaps
+from points2objects.trial import try_model
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,7 +74,7 @@ def load_predictor(path: Path, threads: int = 2) -> SpecifiedPredictor:
 
     Raises:
         InputError: It is none of them.
-        BundleError: It is one, but damaged or incomplete.
+        BundleError: It is one, but damaged or incomplete, or its model failed its trial.
     """
     if (path / MANIFEST).is_file():
         bundle = Bundle.load(path)
@@ -86,11 +88,12 @@ def load_predictor(path: Path, threads: int = 2) -> SpecifiedPredictor:
         raise InputError(
             f"{path}: expected a folder of train/run.py or convert/to_tflite.py, or a .tflite file"
         )
-    model = path.read_bytes()
+    model = read_file(path, MOST_MODEL_BYTES)
     text = read_metadata(model, SPEC_METADATA)
     if text is None:
         raise InputError(
             f"{path}: carries no spec ({SPEC_METADATA}); pass the bundle it belongs to instead"
         )
     spec = ModelSpec.from_json(text.decode("utf-8", "replace"))
+    try_model(model, spec)
     return SpecifiedPredictor(tflite_predictor(model, spec, threads), spec)

@@ -8,6 +8,7 @@ from p2o_shapedb.database import ModelEntry, ShapeDB
 from p2o_train.batches import TrainingData
 from p2o_train.config import TrainConfig
 from p2o_train.data.augment import AugmentConfig, augment
+from p2o_train.data.photos2d import PhotoDataset
 from p2o_train.data.rendered import RenderedDataset
 from p2o_train.data.sample import Sample
 from p2o_train.metrics.solids import Solids, solids_folder
@@ -38,6 +39,9 @@ def load_training_data(config: TrainConfig) -> TrainingData:
     if config.loss.shape_labels == "overlap":
         solids = Solids(shapedb, solids_folder(config.shapedb, config.solids))
         labels = shape_overlaps(shapedb, solids)
+    photos = None
+    if config.photos is not None:
+        photos = PhotoDataset(config.photos, shapedb.classes, "train")
     varied = AugmentConfig(border_rgb=config.mean) if config.augment else None
     return TrainingData(
         train=train,
@@ -45,9 +49,11 @@ def load_training_data(config: TrainConfig) -> TrainingData:
         shapedb=shapedb,
         augment=RenderedAugment(varied, shapedb.models) if varied is not None else None,
         shape_labels=labels,
+        photos=photos,
         record={
             "train": {"images": len(train), "sha256": train.digest},
             "val": {"images": len(val), "sha256": val.digest},
+            "photos": None if photos is None else photos.record,
             "augment": asdict(varied) if varied is not None else None,
         },
     )

@@ -4,6 +4,7 @@ import numpy as np
 
 from p2o_shapedb.command import atomic_path
 from p2o_shapedb.database import ShapeDB
+from p2o_shapedb.progress import progress
 from p2o_shapedb.reports.oracle import overlap
 from p2o_train.metrics.solids import Solids
 from points2objects.geometry import ByteArray, FloatArray
@@ -33,13 +34,10 @@ def shape_overlaps(shapedb: ShapeDB, solids: Solids) -> FloatArray:
 
 
 def _measure(shapedb: ShapeDB, solids: Solids) -> FloatArray:
-    from tqdm import tqdm
-
     k = shapedb.exemplars_per_class
     exemplars: dict[int, list[ByteArray]] = {}
     overlaps = np.zeros((len(shapedb.models), k), np.float32)
-    # `disable=None`: quiet when stderr is no terminal.
-    for i in tqdm(range(len(overlaps)), desc="overlaps", unit="model", disable=None):
+    for i in progress(range(len(overlaps)), "overlaps", "model"):
         own = shapedb.class_id(i)
         if own not in exemplars:
             exemplars[own] = [solids.of_exemplar(own * k + j).cells for j in range(k)]

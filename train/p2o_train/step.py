@@ -7,17 +7,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from p2o_shapedb.database import ShapeDB
+from p2o_train.batches import Batch
 from p2o_train.checkpoint import TrainingState
 from p2o_train.config import OptimConfig, TrainConfig
 from p2o_train.ema import update_average
 from p2o_train.frozen import FrozenBatch
 from p2o_train.machine import autocast
 from p2o_train.network.build import PointsNetwork, normalise
+from p2o_train.photo_loss import photo_terms
 from p2o_train.schedule import lr_factor
 from p2o_train.targets import Targets
-from p2o_train.team import Team
+from p2o_train.team import ALONE, Team
 from p2o_train.total import LossTerms, loss_terms
 from points2objects.spec import ModelSpec
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -29,15 +34,31 @@ class Learner:
         spec: The network's contract.
         team: The processes that learn together.
         exemplar_sdf: `ShapeDB.sdf` on the device, (K, d, d, d).
+        exemplar_points: Surface points of the exemplars on the device, canonical, (K, p, 3).
     """
 
     config: TrainConfig
     spec: ModelSpec
     team: Team
     exemplar_sdf: Tensor
+    exemplar_points: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        config: TrainConfig,
+        spec: ModelSpec,
+        shapedb: ShapeDB,
+        team: Team = ALONE,
+        device: torch.device = CPU,
+    ) -> "Learner":
+        """Put the shapes that the losses need on a device."""
+        points = torch.from_numpy(shapedb.points[shapedb.exemplar_model])
+        sdf = torch.from_numpy(shapedb.sdf)
+        return cls(config, spec, team, *(t.to(device, torch.float32) for t in (sdf, points)))
 
     def step(
-        self, state: TrainingState, batch: Targets | FrozenBatch, progress: float
+        self, state: TrainingState, batch: Batch | FrozenBatch, progress: float
     ) -> dict[str, float]:
         """Learn from this process' share of a batch, and return the numbers to log.
 
@@ -53,9 +74,20 @@ class Learner:
         factor = lr_factor(progress, optim)
         for group in state.optimizer.param_groups:
             group["lr"] = group["peak_lr"] * factor
-        terms = self._terms(state.network.train(), batch, progress)
-        total = terms.total(self.config.loss)
-        numbers = self._numbers(terms, total)
+        network, loss = state.network.train(), self.config.loss
+        if isinstance(batch, FrozenBatch):
+            with autocast(self.config, batch.patches.device):
+                outputs = batch.outputs(network.heads)
+            terms = self._rendered(_real(outputs), batch.targets, progress)
+            total, numbers = terms.total(loss), terms.numbers()
+        else:
+            parts = self._outputs(network, batch)
+            terms = self._rendered(parts[0], batch.rendered, progress)
+            total, numbers = terms.total(loss), terms.numbers()
+            if batch.photos is not None:
+                photo = photo_terms(parts[1], batch.photos, self.exemplar_points, self.spec)
+                total, numbers = total + photo.total(loss), numbers | photo.numbers()
+        numbers = self._shared({"total": total.item(), **numbers}, total.device)
         _check_finite("loss", numbers["total"], state.step)
         state.optimizer.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
@@ -69,19 +101,22 @@ class Learner:
         seconds = time.monotonic() - started
         return {**numbers, "gradient": norm, "lr": optim.lr * factor, "s": seconds}
 
-    def _terms(
-        self, network: PointsNetwork, batch: Targets | FrozenBatch, progress: float
-    ) -> LossTerms:
+    def _outputs(self, network: PointsNetwork, batch: Batch) -> list[dict[str, Tensor]]:
+        """Return the outputs for the rendered pictures, then for the photographs."""
+        parts = [batch.rendered] if batch.photos is None else [batch.rendered, batch.photos]
+        images = torch.cat([part.images for part in parts])
+        with autocast(self.config, images.device):
+            features = network.body(normalise(images, self.spec))
+            split = features.split([len(part.images) for part in parts])
+            made = [
+                network.heads.at(own, part.cells) for own, part in zip(split, parts, strict=True)
+            ]
+        return [_real(outputs) for outputs in made]
+
+    def _rendered(self, outputs: dict[str, Tensor], targets: Targets, progress: float) -> LossTerms:
         """Return the terms whose mean over the team is that of the whole batch."""
         loss = self.config.loss
         collide = progress >= loss.collision_from and loss.collision > 0
-        targets = batch.targets if isinstance(batch, FrozenBatch) else batch
-        with autocast(self.config, targets.images.device):
-            if isinstance(batch, FrozenBatch):
-                outputs = batch.outputs(network.heads)
-            else:
-                outputs = network.forward_at(normalise(batch.images, self.spec), batch.cells)
-        outputs = {name: value.float() for name, value in outputs.items()}
         sdf = self.exemplar_sdf if collide else None
         terms = loss_terms(outputs, targets, sdf, self.spec, self.config)
         if self.team.size == 1:
@@ -92,12 +127,11 @@ class Learner:
         centers, objects = (own / mean).tolist()
         return terms.scaled(key=centers, others=objects)
 
-    def _numbers(self, terms: LossTerms, total: Tensor) -> dict[str, float]:
-        """Return name -> value of the total and its terms, over the whole batch."""
-        numbers = {"total": total.item(), **terms.numbers()}
+    def _shared(self, numbers: dict[str, float], device: torch.device) -> dict[str, float]:
+        """Return the means of numbers over the team."""
         if self.team.size == 1:
             return numbers
-        shared = torch.tensor(list(numbers.values()), device=total.device)
+        shared = torch.tensor(list(numbers.values()), device=device)
         return dict(zip(numbers, self.team.mean(shared).tolist(), strict=True))
 
 
@@ -116,6 +150,11 @@ def make_optimizer(network: PointsNetwork, config: OptimConfig) -> torch.optim.O
         ],
         fused=True,
     )
+
+
+def _real(outputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return float32 of whatever precision the maps have."""
+    return {name: value.float() for name, value in outputs.items()}
 
 
 def _check_finite(what: str, value: float, step: int) -> None:

@@ -152,9 +152,8 @@ def make_targets(
     distance = np.concatenate([part.steps for part in parts])
     # Centres first: the losses that want one cell an object then take the first n.
     order = np.lexsort((object_id, distance > 0))
-    sigma = gaussian_sigma(np.concatenate([part.radius for part in parts]))[object_id]
-    weight = np.exp(-0.5 * (distance / np.maximum(sigma, MIN_POSITIVE_SIGMA)) ** 2)
-    weight = weight / np.bincount(object_id, weight, minlength=first[-1])[object_id]
+    radius = np.concatenate([part.radius for part in parts])
+    weight = cell_weights(distance, radius, object_id)
 
     model = np.concatenate([part.model_index for part in parts])
     scale = np.concatenate([part.boxes.scale for part in parts])
@@ -254,12 +253,8 @@ def _object_part(sample: Sample, spec: ModelSpec, config: LossConfig) -> _Object
     center = np.floor(center_px[inside, 1::-1] / spec.stride).astype(np.int64)
     size = _projected_size(boxes, sample.camera) / spec.stride
     radius = np.floor(gaussian_radius(size, config.min_overlap))
-    step = _steps_within(max(config.positive_radius, MAX_POSITIVE_RADIUS))
-    length = np.linalg.norm(step, axis=1)
-    cells = center[:, None] + step
-    on_map = ((cells >= 0) & (cells < spec.map_size)).all(axis=2)
-    object_id, which = np.nonzero(on_map & (length <= _positive_radius(radius, config)[:, None]))
-    cells = cells[object_id, which]
+    positive = positive_cells(center, radius, spec.map_size, config)
+    object_id, cells = positive.object_id, positive.cells
     raw = encode_pose(boxes[object_id], cells.astype(float), sample.camera, spec)
     return _ObjectPart(
         boxes=boxes,
@@ -269,10 +264,50 @@ def _object_part(sample: Sample, spec: ModelSpec, config: LossConfig) -> _Object
         radius=radius,
         object_id=object_id,
         cells=cells,
-        steps=length[which],
+        steps=positive.steps,
         raw_translation=raw.translation,
         raw_scale=raw.scale,
     )
+
+
+@dataclass(frozen=True)
+class PositiveCells:
+    """The m cells of one image at which its n objects are learned.
+
+    Attributes:
+        cells: Row and column, (m, 2).
+        steps: How far each is from its object's centre cell, cells, (m,).
+        object_id: (m,).
+    """
+
+    cells: IntArray
+    steps: FloatArray
+    object_id: IntArray
+
+
+def positive_cells(
+    center: IntArray, radius: FloatArray, map_size: int, config: LossConfig
+) -> PositiveCells:
+    """Find the cells at which objects are learned, given centre cells (n, 2) and radii (n,)."""
+    step = _steps_within(max(config.positive_radius, MAX_POSITIVE_RADIUS))
+    length = np.linalg.norm(step, axis=1)
+    cells = center[:, None] + step
+    on_map = ((cells >= 0) & (cells < map_size)).all(axis=2)
+    object_id, which = np.nonzero(on_map & (length <= _positive_radius(radius, config)[:, None]))
+    return PositiveCells(cells[object_id, which], length[which], object_id)
+
+
+def cell_weights(steps: FloatArray, radius: FloatArray, object_id: IntArray) -> FloatArray:
+    """Return what each positive cell counts, (m,): less far out, an object's cells sum to 1.
+
+    Args:
+        steps: Of m cells from their objects' centre cells, (m,).
+        radius: Of the n objects' Gaussians, cells, (n,).
+        object_id: Object of each cell, (m,).
+    """
+    sigma = gaussian_sigma(radius)[object_id]
+    weight = np.exp(-0.5 * (steps / np.maximum(sigma, MIN_POSITIVE_SIGMA)) ** 2)
+    return np.asarray(weight / np.bincount(object_id, weight, minlength=len(radius))[object_id])
 
 
 def _positive_radius(radius: FloatArray, config: LossConfig) -> FloatArray:

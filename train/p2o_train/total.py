@@ -1,5 +1,6 @@
 """Eq. 10: all terms of a batch, weighted and added."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
@@ -15,12 +16,14 @@ from p2o_train.losses import (
     huber_loss,
     l1_loss,
     point_loss,
+    pooled_gravity_loss,
     rotation_loss,
     set_down,
     settled_loss,
     soft_choice_loss,
     soft_shape_loss,
 )
+from p2o_train.network.heads import GRAVITY_GRID
 from p2o_train.symmetry import symmetry_turns
 from p2o_train.targets import Targets
 from points2objects.spec import ModelSpec, PoseEncoding
@@ -72,7 +75,7 @@ def loss_terms(
     """Compare a batch's outputs with its targets.
 
     Args:
-        outputs: Of `PointsNetwork.forward_at` with `targets.cells`: the heat-map's logits
+        outputs: Of `p2o_train.network.heads.Heads.at` with `targets.cells`: the heat-map's logits
             (b, c, h, w), everything else (m, channels) at the positive cells.
         targets: The batch.
         exemplar_sdf: `ShapeDB.sdf`, (K, d, d, d); None while collisions do not count.
@@ -102,7 +105,7 @@ def loss_terms(
         collision=_collision_term(boxes, targets, exemplar_sdf, settled=ray) / max(n, 1),
         offset=mean(l1_loss(raw[:, :2], targets.raw_translation[:, :2])) if ray else zero,
         distance=mean(l1_loss(raw[:, 2:], targets.raw_translation[:, 2:])) if ray else zero,
-        gravity=mean(l1_loss(outputs["gravity"], targets.gravity[targets.image])),
+        gravity=_gravity_term(outputs, targets, mean),
         settled=mean(settled_loss(boxes, targets.cell_boxes)) if ray else zero,
         translation=(
             zero
@@ -110,6 +113,15 @@ def loss_terms(
             else mean(huber_loss(boxes.translation, targets.cell_boxes.translation))
         ),
     )
+
+
+def _gravity_term(
+    outputs: dict[str, Tensor], targets: Targets, mean: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Return the loss of the whole pictures' gravity if it is pooled, else of the objects'."""
+    if GRAVITY_GRID in outputs:
+        return pooled_gravity_loss(outputs[GRAVITY_GRID], targets.gravity).mean()
+    return mean(l1_loss(outputs["gravity"][:, :3], targets.gravity[targets.image]))
 
 
 def _rotation_term(

@@ -27,6 +27,7 @@ def validate(
     samples = [data.val[i] for i in range(min(len(data.val), config.validate_images))]
     predict = torch_predictor(state.average, spec)
     report = evaluate(predict, spec, samples, data.shapedb)
+    state.validated = state.step
     run_log.validation(state.step, _figures(report))
     log.info("step %d: mAP@0.5 %.3f, @0.25 %.3f", state.step, report.map50, report.map25)
     if config.pictures:

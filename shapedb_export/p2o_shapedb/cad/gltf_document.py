@@ -26,7 +26,10 @@ _COMPRESSED = (
     "EXT_meshopt_compression",
     "KHR_meshopt_compression",
 )
-_GEOMETRY_KNOWN = ("KHR_mesh_quantization", "KHR_lights_punctual", "KHR_xmp_json_ld")
+_GEOMETRY_KNOWN = (
+    *("KHR_mesh_quantization", "KHR_node_visibility", "EXT_mesh_gpu_instancing"),
+    *("KHR_lights_punctual", "KHR_xmp_json_ld", "MSFT_lod"),
+)
 _LOOKS = ("KHR_materials_", "KHR_texture_", "EXT_texture_", "MSFT_texture_", "KHR_animation_")
 
 
@@ -40,6 +43,7 @@ class GltfDocument:
         path: The file.
         folder: Where its textures may come from.
         limits: What it may cost.
+        notes: What was odd about the file, one phrase each.
     """
 
     json: Record
@@ -47,16 +51,22 @@ class GltfDocument:
     path: Path
     folder: ModelFolder
     limits: LoadLimits
+    notes: tuple[str, ...] = ()
 
 
 def open_gltf(path: Path, limits: LoadLimits) -> GltfDocument:
-    """Read a .glb or .gltf file and its buffers.
+    """Read a .glb or .gltf file and its buffers; what it is its first bytes say, not its name.
 
     Raises:
         InputError: Broken, compressed, longer than the limits, or with buffers elsewhere.
     """
     data = path.read_bytes()
-    text, binary = split_chunks(data) if path.suffix.lower() == ".glb" else (data, None)
+    is_glb = data.startswith(b"glTF")
+    looks_like_json = data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{"
+    is_named_glb = path.suffix.lower() == ".glb"
+    swapped = is_glb != is_named_glb and (is_glb or looks_like_json)
+    text, binary = split_chunks(data) if is_glb or (is_named_glb and not swapped) else (data, None)
+    text = text.rstrip(b"\0")  # padding of some writers, which should be spaces
     if len(text) < 2 or text.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] != b"{":
         raise InputError("is no glTF: it holds no JSON document")
     if sum(text.count(mark) for mark in (b",", b"[", b"{")) > limits.json_values:
@@ -68,7 +78,9 @@ def open_gltf(path: Path, limits: LoadLimits) -> GltfDocument:
     _check_version(document)
     folder = ModelFolder.of(path, limits)
     buffers = _buffers(document, binary, path, folder, limits)
-    return GltfDocument(document, buffers, path, folder, limits)
+    held, named = ("GLB", ".gltf") if is_glb else ("JSON", ".glb")
+    notes = (f"holds {held}, but is named {named}",) if swapped else ()
+    return GltfDocument(document, buffers, path, folder, limits, notes)
 
 
 def items(record: Record, key: str) -> list[Any]:
@@ -125,6 +137,8 @@ def read_accessor(document: GltfDocument, index: Any, most: int) -> Array:
     if count > most:
         raise InputError(f"accessor {index} has {count} elements, more than the {most} allowed")
     kind, component = accessor.get("type"), accessor.get("componentType")
+    if not isinstance(kind, str) or not isinstance(component, int):
+        raise InputError(f"accessor {index} is of an unknown type")
     if kind not in _WIDTHS or component not in COMPONENTS:
         raise InputError(f"accessor {index} is of an unknown type")
     dtype, width = np.dtype(COMPONENTS[component]), _WIDTHS[kind]
@@ -161,6 +175,13 @@ def uri_bytes(document: GltfDocument, uri: Any) -> bytes:
     return _uri_bytes(uri, document.path, document.folder, None)
 
 
+def compressed(extension: str) -> InputError:
+    """Return the error of a file whose geometry is compressed, with its cure."""
+    return InputError(
+        f"needs {extension}; save it without compression, e.g. by 'gltf-transform copy' or Blender"
+    )
+
+
 def _check_version(document: Any) -> None:
     if not isinstance(document, dict):
         raise InputError("is no glTF: its JSON is no object")
@@ -170,10 +191,7 @@ def _check_version(document: Any) -> None:
         raise InputError(f"is glTF {version[:10]}; only 2.0 is read")
     for extension in items(document, "extensionsRequired"):
         if extension in _COMPRESSED:
-            raise InputError(
-                f"needs {extension}; save it without compression, e.g. by "
-                "'gltf-transform copy' or Blender"
-            )
+            raise compressed(str(extension))
         if extension not in _GEOMETRY_KNOWN and not str(extension).startswith(_LOOKS):
             raise InputError(f"needs the extension {str(extension)[:60]}, which is not read")
 
@@ -192,6 +210,7 @@ def _buffers(
         if "uri" in record:
             data = _uri_bytes(record["uri"], path, folder, want)
         elif number or binary is None:
+            _check_no_fallback(document, number, record)
             raise InputError(f"buffer {number} has neither a URI nor a binary chunk")
         else:
             data = binary
@@ -199,6 +218,17 @@ def _buffers(
             raise InputError(f"buffer {number} is truncated: {len(data)} bytes of {want}")
         found.append(data[:want])
     return tuple(found)
+
+
+def _check_no_fallback(document: Record, number: int, buffer: Record) -> None:
+    """Say so if a buffer without bytes only stands for what meshopt compressed."""
+    views = [item(document, "bufferViews", i) for i in range(len(items(document, "bufferViews")))]
+    records = [buffer, *(view for view in views if view.get("buffer") == number)]
+    for record in records:
+        for name in _COMPRESSED:
+            extensions = record.get("extensions")
+            if isinstance(extensions, dict) and name in extensions:
+                raise compressed(name)
 
 
 def _uri_bytes(uri: Any, path: Path, folder: ModelFolder, most: int | None) -> bytes:

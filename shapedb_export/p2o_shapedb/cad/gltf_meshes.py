@@ -1,7 +1,7 @@
 """Flatten the scene of a glTF file into coloured parts."""
 
+import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from p2o_shapedb.cad.gltf_document import (
     GltfDocument,
     Record,
+    compressed,
     item,
     items,
     numbers,
@@ -19,6 +20,8 @@ from p2o_shapedb.cad.gltf_document import (
     view_bytes,
     whole,
 )
+from p2o_shapedb.cad.gltf_nodes import PlacedNode, SceneNodes, extension, walk_scene
+from p2o_shapedb.cad.gltf_pose import Skin, Target, instances, morph_weights, read_skin, targets
 from p2o_shapedb.cad.mesh_colors import ImageReader, sample_nearest, srgb_from_linear, to_bytes
 from p2o_shapedb.cad.mesh_part import MeshFile, MeshPart
 from p2o_shapedb.cad.model_folder import LoadLimits
@@ -26,6 +29,7 @@ from points2objects.errors import InputError
 from points2objects.geometry import ByteArray, FloatArray, IntArray
 
 _TRIANGLES, _STRIP, _FAN = 4, 5, 6
+_MOST_JOINT_SETS = 8
 
 
 def read_gltf(path: Path, limits: LoadLimits) -> MeshFile:
@@ -36,119 +40,90 @@ def read_gltf(path: Path, limits: LoadLimits) -> MeshFile:
     Raises:
         InputError: Broken, larger than the limits, or a node that is in two places.
     """
-    reader = _Reader(open_gltf(path, limits))
-    parts = tuple(part for node in placed_nodes(reader.document.json) for part in reader.read(node))
+    document = open_gltf(path, limits)
+    scene = walk_scene(document.json, limits.parts)
+    reader = _Reader(document, scene)
+    parts = tuple(part for node in scene.shown for part in reader.read(node))
     return MeshFile(parts, tuple(dict.fromkeys(reader.notes)))
-
-
-@dataclass(frozen=True)
-class PlacedNode:
-    """A node that shows a mesh.
-
-    Attributes:
-        mesh: Index of the mesh.
-        file_from_node: (4, 4).
-        skinned: Whether a skin moves it.
-        mended: Whether a transform above it was not finite and is left out.
-    """
-
-    mesh: Any
-    file_from_node: FloatArray
-    skinned: bool
-    mended: bool
-
-
-def placed_nodes(document: Record) -> Iterator[PlacedNode]:
-    """Walk the scene from its roots; without scenes, from every node that is no one's child.
-
-    Raises:
-        InputError: A node is reached twice, be it by two parents or in a circle.
-    """
-    waiting = [(root, np.eye(4), False) for root in reversed(_roots(document))]
-    seen: set[int] = set()
-    while waiting:
-        index, file_from_parent, mended = waiting.pop()
-        node = item(document, "nodes", index)
-        if index in seen:
-            raise InputError(f"node {index} is reached twice; the nodes should form a tree")
-        seen.add(index)
-        with np.errstate(all="ignore"):
-            file_from_node = file_from_parent @ _node_matrix(node)
-        if not np.isfinite(file_from_node).all():
-            file_from_node, mended = file_from_parent, True
-        children = reversed(items(node, "children"))
-        waiting += [(child, file_from_node, mended) for child in children]
-        if "mesh" in node:
-            yield PlacedNode(node["mesh"], file_from_node, "skin" in node, mended)
-
-
-def _roots(document: Record) -> list[Any]:
-    if items(document, "scenes"):
-        return items(item(document, "scenes", document.get("scene", 0)), "nodes")
-    count = len(items(document, "nodes"))
-    children = {
-        str(child) for i in range(count) for child in items(item(document, "nodes", i), "children")
-    }
-    roots = [i for i in range(count) if str(i) not in children]
-    if count and not roots:
-        raise InputError("its nodes form a circle; they should form a tree")
-    return roots
-
-
-def _node_matrix(node: Record) -> FloatArray:
-    if "matrix" in node:
-        return numbers(node, "matrix", (0.0,) * 16).reshape(4, 4).T
-    x, y, z, w = numbers(node, "rotation", (0.0, 0.0, 0.0, 1.0))
-    norm = float(np.hypot(np.hypot(x, y), np.hypot(z, w)))
-    x, y, z, w = np.array([x, y, z, w]) / norm if norm > 0 else (0.0, 0.0, 0.0, 1.0)
-    rotation = np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-    matrix = np.eye(4)
-    matrix[:3, :3] = rotation * numbers(node, "scale", (1.0, 1.0, 1.0))
-    matrix[:3, 3] = numbers(node, "translation", (0.0, 0.0, 0.0))
-    return matrix
 
 
 class _Reader:
     """Reads the primitives of one file within its budget of vertices, triangles and pixels."""
 
-    def __init__(self, document: GltfDocument) -> None:
+    def __init__(self, document: GltfDocument, scene: SceneNodes) -> None:
         self.document = document
-        self.notes: list[str] = []
+        self.notes = list(document.notes)
+        if scene.hidden:
+            self.notes.append(f"{scene.hidden} hidden meshes left out (KHR_node_visibility)")
+        self._scene = scene
+        self._skins: dict[str, Skin] = {}
         self._parts_left = document.limits.parts
         self._vertices_left = document.limits.vertices
         self._triangles_left = document.limits.triangles
         self._images = ImageReader(document.limits.image_pixels)
         self._textures: dict[str, ByteArray | None] = {}
 
-    def read(self, node: PlacedNode) -> Iterator[MeshPart]:
-        """Yield the parts of a node's mesh, placed."""
-        if node.skinned:
-            self.notes.append("skin not applied: the mesh is in its bind pose")
-        if node.mended:
+    def read(self, placed: PlacedNode) -> Iterator[MeshPart]:
+        """Yield the parts of a node's mesh, posed and placed, once per instance."""
+        if placed.mended:
             self.notes.append("a node's transform is not finite, and left out")
-        mesh = item(self.document.json, "meshes", node.mesh)
-        for index in range(len(items(mesh, "primitives"))):
-            part = self._part(item(mesh, "primitives", index))
-            if part is not None:
-                yield part.moved(node.file_from_node)
+        mesh = item(self.document.json, "meshes", placed.node["mesh"])
+        weights = morph_weights(placed.node, mesh)
+        self._vertices_left -= len(weights)  # a file may have very many, in very many nodes
+        skin = self._skin(placed.node)
+        for file_from_node in instances(self.document, placed):
+            for index in range(len(items(mesh, "primitives"))):
+                primitive = item(mesh, "primitives", index)
+                part = self._part(primitive, targets(primitive, weights))
+                if part is not None:
+                    posed = self._skinned(part, primitive, skin) if skin else None
+                    yield posed or part.moved(file_from_node)
 
-    def _part(self, primitive: Record) -> MeshPart | None:
+    def _skin(self, node: Record) -> Skin | None:
+        if "skin" not in node:
+            return None
+        key = str(node["skin"])
+        if key not in self._skins:
+            self._skins[key] = read_skin(self.document, node["skin"], self._scene)
+        return self._skins[key]
+
+    def _skinned(self, part: MeshPart, primitive: Record, skin: Skin) -> MeshPart | None:
+        """Return a part moved by its joints, or None if it hangs on none."""
+        joints, weights = [], []
+        attributes, count = primitive["attributes"], len(part.vertices)
+        for number in itertools.count():
+            names = (f"JOINTS_{number}", f"WEIGHTS_{number}")
+            if not all(name in attributes for name in names):
+                break
+            pair = [read_accessor(self.document, attributes[name], count) for name in names]
+            if any(values.shape != (count, 4) for values in pair) or pair[0].dtype.kind not in "ui":
+                raise InputError("has a skin whose joints or weights do not fit the vertices")
+            joints.append(pair[0].astype(np.int64))
+            weights.append(pair[1].astype(float))
+            if len(joints) > _MOST_JOINT_SETS:
+                raise InputError(f"has vertices of more than {4 * _MOST_JOINT_SETS} joints")
+        if not joints:
+            self.notes.append("a mesh with a skin, but without joints, placed by its node")
+            return None
+        moved = skin.moved(
+            part.vertices, np.concatenate(joints, axis=1), np.concatenate(weights, axis=1)
+        )
+        faces = part.faces[:, ::-1] if moved.mirrored else part.faces
+        return MeshPart(moved.positions, faces, part.colors)
+
+    def _part(self, primitive: Record, morphs: list[Target]) -> MeshPart | None:
         self._parts_left -= 1
         if self._parts_left < 0:
             raise InputError(f"has more than {self.document.limits.parts} parts")
         mode = whole(primitive, "mode", _TRIANGLES)
         if mode not in (_TRIANGLES, _STRIP, _FAN):
-            self.notes.append("points or lines not read")
+            splat = any("splat" in name for name in primitive.get("extensions") or ())
+            self.notes.append(f"{'Gaussian splats' if splat else 'points or lines'} not read")
             return None
         attributes = primitive.get("attributes")
         if not isinstance(attributes, dict) or "POSITION" not in attributes:
             raise InputError("has a primitive without positions")
+        self._check_uncompressed(primitive, attributes)
         position = read_accessor(self.document, attributes["POSITION"], self._vertices_left)
         if position.shape[1] != 3:
             raise InputError("has positions that are not three numbers each")
@@ -157,7 +132,30 @@ class _Reader:
         self._triangles_left -= len(faces)
         colors = self._colors(primitive, attributes, len(position))
         with np.errstate(invalid="ignore"):  # some NaN count as invalid when cast
-            return MeshPart(np.asarray(position, float), faces, colors)
+            vertices = self._morphed(np.asarray(position, float), morphs)
+        return MeshPart(vertices, faces, colors)
+
+    def _check_uncompressed(self, primitive: Record, attributes: Record) -> None:
+        """Refuse what only a compressed copy of holds data; `extensionsRequired` may not say so."""
+        draco = "KHR_draco_mesh_compression"
+        if extension(primitive, draco):
+            used = [
+                attributes["POSITION"],
+                *([primitive["indices"]] if "indices" in primitive else []),
+            ]
+            for index in used:
+                if "bufferView" not in item(self.document.json, "accessors", index):
+                    raise compressed(draco)
+
+    def _morphed(self, position: FloatArray, morphs: list[Target]) -> FloatArray:
+        """Return vertices moved by the morph targets that show by default."""
+        for target in morphs:
+            moves = read_accessor(self.document, target.accessor, self._vertices_left)
+            if moves.shape != position.shape:
+                raise InputError("has a morph target that does not fit the positions")
+            self._vertices_left -= len(moves)
+            position = position + target.weight * moves
+        return position
 
     def _faces(self, primitive: Record, mode: int, vertex_count: int) -> IntArray:
         most = 3 * self._triangles_left if mode == _TRIANGLES else self._triangles_left + 2
@@ -234,8 +232,8 @@ class _Reader:
         document = self.document
         texture = item(document.json, "textures", reference.get("index"))
         source = texture.get("source")
-        for extension in _records(texture.get("extensions")):
-            source = extension.get("source", source)
+        for record in _records(texture.get("extensions")):
+            source = record.get("source", source)
         image = item(document.json, "images", source)
         if "uri" in image:
             return uri_bytes(document, image["uri"])

@@ -9,6 +9,9 @@ import numpy as np
 from points2objects.errors import InputError
 from points2objects.geometry import ByteArray, FloatArray
 
+GREY = (170, 170, 170)
+"""Colour of what has none."""
+
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TGA", "GIF", "TIFF", "DDS")
 
 
@@ -72,7 +75,8 @@ def sample_nearest(image: ByteArray, uv: FloatArray) -> ByteArray:
         uv: (v, 2) in 0..1, origin at the image's top left corner, v downwards.
     """
     height, width = image.shape[:2]
-    unit = np.nan_to_num(np.asarray(uv, float), posinf=0.0, neginf=0.0)[:, :2] % 1.0
+    with np.errstate(invalid="ignore"):  # some NaN count as invalid when cast
+        unit = np.nan_to_num(np.asarray(uv, float), posinf=0.0, neginf=0.0)[:, :2] % 1.0
     column = np.minimum((unit[:, 0] * width).astype(int), width - 1)
     row = np.minimum((unit[:, 1] * height).astype(int), height - 1)
     return np.asarray(image[row, column])
@@ -81,3 +85,22 @@ def sample_nearest(image: ByteArray, uv: FloatArray) -> ByteArray:
 def to_bytes(colors: FloatArray) -> ByteArray:
     """Round colours of 0..1 to uint8."""
     return np.clip(np.round(np.asarray(colors) * 255.0), 0, 255).astype(np.uint8)
+
+
+def colors_to_bytes(colors: FloatArray) -> ByteArray | None:
+    """Convert colours that a text format gives as 0..1 or as 0..255.
+
+    Args:
+        colors: (n, 3); NaN where there is none, which becomes grey.
+
+    Returns:
+        (n, 3) uint8, or None if none is given or they are out of range.
+    """
+    given = np.isfinite(colors).all(axis=1)
+    if not given.any() or colors[given].min() < 0:
+        return None
+    # No file is all but black: values up to 1 are shares, whole or not.
+    scale = 255.0 if colors[given].max() <= 1 else 1.0
+    found = np.tile(np.array([GREY], np.uint8), (len(colors), 1))
+    found[given] = np.clip(np.round(colors[given] * scale), 0, 255)
+    return found

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from p2o_shapedb.fixed_order import transformed
 from points2objects.errors import InputError, check_shape
 from points2objects.geometry import ByteArray, FloatArray, IntArray
 
@@ -36,7 +37,7 @@ class MeshPart:
         # A mirroring transform turns the mesh inside out.
         with np.errstate(all="ignore"):  # overflow shows up as vertices that are not finite
             faces = self.faces[:, ::-1] if np.linalg.det(linear) < 0 else self.faces
-            return MeshPart(self.vertices @ linear.T + shift, faces, self.colors)
+            return MeshPart(transformed(self.vertices, linear) + shift, faces, self.colors)
 
 
 @dataclass(frozen=True)

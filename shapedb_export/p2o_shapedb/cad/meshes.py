@@ -1,26 +1,32 @@
 """Read CAD files: one triangle soup with vertex colours, or one clear line why not."""
 
+import hashlib
+import itertools
 import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from p2o_shapedb.cad.gltf_meshes import read_gltf
+from p2o_shapedb.cad.mesh_colors import GREY
 from p2o_shapedb.cad.mesh_part import MeshPart
 from p2o_shapedb.cad.model_folder import LoadLimits
+from p2o_shapedb.cad.model_search import EXTENSIONS as EXTENSIONS
+from p2o_shapedb.cad.model_search import alike_folders, unread_line, walk
 from p2o_shapedb.cad.plain_formats import read_plain
 from points2objects.errors import InputError, check_shape
 from points2objects.geometry import ByteArray, FloatArray, IntArray
 
-EXTENSIONS = (".glb", ".gltf", ".obj", ".ply", ".off", ".stl")
-GREY = (170, 170, 170)
 LARGEST = 1e9
 """Coordinates beyond are taken for damage; squares of them still fit."""
 
 DEFAULT_LIMITS = LoadLimits()
+_MOST_LETTERS = 160
+_MOST_NAMED = 12
+_MOST_NOTES = 20
 
 
 @dataclass(frozen=True)
@@ -72,12 +78,16 @@ class CadFile:
 
     @property
     def name(self) -> str:
-        """The file's stem with nothing that a file name cannot hold."""
-        return re.sub(r"[^A-Za-z0-9._-]+", "_", self.path.stem)
+        """Its path below the class, without suffix and with nothing that names cannot hold."""
+        below = PurePosixPath(self.key.split("/", 1)[-1]).with_suffix("")
+        name = re.sub(r"[^A-Za-z0-9._-]+", "_", str(below))
+        if len(name) <= _MOST_LETTERS:
+            return name
+        return f"{name[:_MOST_LETTERS]}-{hashlib.sha256(self.key.encode()).hexdigest()[:8]}"
 
 
 def find_cad(root: Path, classes: tuple[str, ...]) -> tuple[CadFile, ...]:
-    """List the CAD files `<root>/<class>/*` of some classes, sorted.
+    """List the CAD files below `<root>/<class>` for some classes, sorted.
 
     `<root>/index.json`, when there, is a list of objects with `path` (below the root) and any of
     `source`, `licence`, `title`, `creator`, `ship`. Files it does not name count as not shippable.
@@ -90,15 +100,17 @@ def find_cad(root: Path, classes: tuple[str, ...]) -> tuple[CadFile, ...]:
     index = _read_index(root / "index.json")
     found = []
     for class_name in classes:
-        for path in sorted((root / class_name).glob("*")):
+        folder = root / class_name
+        for path in walk(folder) if folder.is_dir() else ():
             if path.suffix.lower() in EXTENSIONS:
-                known = index.get(f"{class_name}/{path.name}", {})
+                key = path.relative_to(root).as_posix()
+                known = index.get(key, {})
                 credit = [known.get("title"), known.get("creator")]
                 found.append(
                     CadFile(
                         path=path,
                         class_name=class_name,
-                        key=f"{class_name}/{path.name}",
+                        key=key,
                         source=str(known.get("source") or root.name),
                         licence=str(known.get("licence") or "unknown"),
                         attribution=" by ".join(str(word) for word in credit if word),
@@ -107,10 +119,26 @@ def find_cad(root: Path, classes: tuple[str, ...]) -> tuple[CadFile, ...]:
                 )
     if not found:
         raise InputError(
-            f"--cad {root}: no CAD files; expected <class>/*.{{glb,gltf,obj,ply,off,stl}} with "
-            f"class one of {', '.join(classes)}"
+            f"--cad {root}: no CAD files of {', '.join(classes)}; expected "
+            f"<class>/*.{{glb,gltf,obj,ply,off,stl}}{_what_is_there(root, classes)}"
         )
     return tuple(found)
+
+
+def _what_is_there(root: Path, classes: tuple[str, ...]) -> str:
+    folders = sorted(path.name for path in root.iterdir() if path.is_dir())
+    if not folders:
+        return "; it holds no folders"
+    more = ", .." if len(folders) > _MOST_NAMED else ""
+    alike = [(name, one) for one in classes for name in alike_folders(root, one)]
+    meant = sorted({path.parent.name for path in root.glob("*/*") if path.suffix in EXTENSIONS})
+    advice = f": name those that you mean, as in --classes {' '.join(meant)}" if meant else ""
+    if alike:
+        advice = f": rename {alike[0][0]!r} to {alike[0][1]!r}"
+    below = itertools.chain.from_iterable(walk(root / one) for one in classes if one in folders)
+    unread = unread_line(root, below)
+    there = f"; the folders there are {', '.join(folders[:_MOST_NAMED])}{more}{advice}"
+    return f"{there}; {unread}" if unread else there
 
 
 def _read_index(path: Path) -> dict[str, dict[str, Any]]:
@@ -144,17 +172,28 @@ def load_mesh(path: Path, limits: LoadLimits = DEFAULT_LIMITS) -> RawMesh:
             raise InputError("cannot read it: no such file")
         if size > limits.file_bytes:
             raise InputError(f"is {size} bytes long; at most {limits.file_bytes} are read")
-        found = read(path, limits)
+        with np.errstate(all="ignore"):  # what overflows is refused for it afterwards
+            found = read(path, limits)
         parts = [part for part in found.parts if len(part.faces)]
         if not parts:
-            raise InputError("holds no triangles")
-        return clean(_joined(parts, found.notes), str(path))
+            raise InputError("; ".join(("holds no triangles", *found.notes[:3])))
+        return clean(_joined(parts, _shortened(found.notes)), str(path))
     except InputError as error:
         line = " ".join(str(error).split())
         raise InputError(line if line.startswith(str(path)) else f"{path}: {line}") from error
     except (MemoryError, OSError) as error:
         reason = " ".join(str(error).split()) or "it takes more memory than there is"
         raise InputError(f"{path}: cannot read it as a mesh ({reason})") from error
+    except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
+        # What a reader should have refused itself must not end a build of a thousand files.
+        reason = f"{type(error).__name__}: {error}"[:200]
+        reason = " ".join(reason.split())
+        raise InputError(f"{path}: cannot read it as a mesh ({reason})") from error
+
+
+def _shortened(notes: tuple[str, ...]) -> tuple[str, ...]:
+    more = len(notes) - _MOST_NOTES
+    return notes if more <= 0 else (*notes[:_MOST_NOTES], f"and {more} notes more")
 
 
 def clean(mesh: RawMesh, name: str) -> RawMesh:

@@ -111,6 +111,11 @@ class Overrides:
         """Return the corrections for a folder."""
         return self.sources.get(root.resolve().name, SourceOverride())
 
+    def usual_diagonal(self, class_name: str) -> float | None:
+        """Return how long the diagonal of a class's models is for the most part, m, if known."""
+        found = (s.diagonal_m for s in self.synsets.values() if s.class_name == class_name)
+        return next(found, None)
+
     def file(self, key: str) -> FileOverride:
         """Return the corrections for a file: of its own, else the last pattern it matches."""
         if key in self.files:

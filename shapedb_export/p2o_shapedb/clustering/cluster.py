@@ -5,12 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from p2o_shapedb.clustering.kmeans import (
-    exact_centers,
-    exact_coordinates,
-    row_chunks,
-    streamed_centers,
+from p2o_shapedb.clustering.exact import (
+    STEP,
+    inner_products,
+    squared_between,
+    squared_to_means,
+    squared_to_points,
+    whole_steps,
 )
+from p2o_shapedb.clustering.kmeans import kmeans, one_hot, streamed_centers
 from points2objects.errors import InputError, check_shape
 from points2objects.geometry import FloatArray, IntArray
 
@@ -64,40 +67,39 @@ def cluster_class(
     Raises:
         InputError: Fewer than k models to choose from.
     """
-    from scipy.optimize import linear_sum_assignment
-
     check_shape("sdf", sdf, "n d d d")
     k = options.k
     pool = np.flatnonzero(train & eligible)
     if len(pool) < k:
-        other = np.count_nonzero(train) - len(pool)
-        hint = ", or allow the rest with --exemplars any" if other else ""
-        raise InputError(
-            f"class {options.name}: {len(pool)} training models can become exemplars, fewer than "
-            f"{k}; lower --exemplars-per-class, raise --procedural, or give more --cad{hint}"
-        )
-    if len(sdf) <= options.exact_up_to:
-        coordinates = exact_coordinates(sdf.reshape(len(sdf), -1))
-        centers = exact_centers(coordinates[train], k, options.seed)
+        raise InputError(f"class {options.name}: {len(pool)} models to choose {k} exemplars from")
+    rows = sdf.reshape(len(sdf), -1)
+    if len(rows) <= options.exact_up_to:
+        products = inner_products(rows)
+        cost = _squared_to_clusters(products, np.flatnonzero(train), options)[pool]
+        exemplars = _one_to_one(cost, pool)
+        squared = squared_between(products, exemplars)
     else:
-        coordinates = sdf.reshape(len(sdf), -1)
         sample = options.exact_up_to
-        centers = streamed_centers(coordinates, np.flatnonzero(train), k, sample, options.seed)
-    # One to one: two centres may share a nearest eligible member, two exemplars may not.
-    cost = _squared_distances(coordinates, pool, centers)
-    exemplars = np.sort(pool[linear_sum_assignment(cost.T)[1]])
-    everyone = np.arange(len(sdf))
-    squared = _squared_distances(coordinates, everyone, np.asarray(coordinates[exemplars]))
-    distances = np.sqrt(squared / sdf[0].size)
-    distances[exemplars, np.arange(k)] = 0.0  # rid of rounding
+        centers = streamed_centers(rows, np.flatnonzero(train), k, sample, options.seed)
+        exemplars = _one_to_one(squared_to_points(rows, pool, centers), pool)
+        points = whole_steps(rows[exemplars])
+        squared = squared_to_points(rows, np.arange(len(rows)), points)
+    distances = STEP * np.sqrt(squared / sdf[0].size)
     return ClassClusters(exemplars, distances.argmin(axis=1), distances)
 
 
-def _squared_distances(rows: FloatArray, which: IntArray, others: FloatArray) -> FloatArray:
-    """Return the squared distances of some rows to other vectors, (len(which), len(others))."""
-    squared = np.zeros((len(which), len(others)))
-    for start, chunk in row_chunks(rows, which):
-        b = others.astype(chunk.dtype, copy=False)
-        both = (chunk**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * (chunk @ b.T)
-        squared[start : start + len(chunk)] = np.maximum(both, 0.0)
-    return squared
+def _squared_to_clusters(
+    products: FloatArray, train: IntArray, options: ClusterOptions
+) -> FloatArray:
+    """Cluster some models; return the squared distances of all to the centres, (n, k)."""
+    labels = kmeans(products[np.ix_(train, train)], options.k, options.seed)
+    members = np.zeros((options.k, len(products)))
+    members[:, train] = one_hot(labels, options.k)
+    return squared_to_means(products, members)
+
+
+def _one_to_one(cost: FloatArray, pool: IntArray) -> IntArray:
+    """Choose a model of the pool for each centre: two may share a nearest one, but not have it."""
+    from scipy.optimize import linear_sum_assignment
+
+    return np.sort(pool[linear_sum_assignment(cost.T)[1]])

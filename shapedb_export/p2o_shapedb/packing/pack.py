@@ -3,7 +3,6 @@
 import csv
 import io
 import logging
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,15 @@ import numpy as np
 
 from p2o_shapedb.command import atomic_path, refuse_existing
 from p2o_shapedb.database import CanonicalMesh, ShapeDB
+from p2o_shapedb.packing.licences import provenance
 from p2o_shapedb.packing.normals import unit
 from p2o_shapedb.packing.pack_glb import Compression, PackedNode, encode_pack
 from p2o_shapedb.packing.quantise import PackedMesh, quantise
 from p2o_shapedb.packing.simplify import simplify_within, weld
 from p2o_shapedb.packing.surface_error import Reference, SurfaceError, Tolerance
+from p2o_shapedb.progress import progress
 from p2o_shapedb.workers import Limits, run_in_workers
+from points2objects.credits import copyright_line
 from points2objects.errors import InputError
 from points2objects.geometry import FloatArray
 
@@ -151,8 +153,6 @@ def pack_exemplars(database: ShapeDB, options: PackOptions) -> tuple[PackedExemp
     Raises:
         InputError: One of them cannot be packed; the message says which and why.
     """
-    from tqdm import tqdm
-
     jobs = [
         _Job(
             exemplar_name(database, exemplar_id),
@@ -166,7 +166,7 @@ def pack_exemplars(database: ShapeDB, options: PackOptions) -> tuple[PackedExemp
     limits = Limits(options.workers, time_s=600.0, memory_gb=4.0)
     outcomes = run_in_workers(_pack, jobs, limits)
     packed: dict[int, PackedExemplar] = {}
-    shown = tqdm(outcomes, total=len(jobs), unit="exemplar", disable=not sys.stderr.isatty())
+    shown = progress(outcomes, "packing", "exemplar", len(jobs))
     for outcome in shown:
         if outcome.value is None:
             job = jobs[outcome.index]
@@ -227,10 +227,9 @@ def _pack(job: _Job) -> PackedExemplar:
 
 
 def _asset(database: ShapeDB) -> dict[str, Any]:
-    shipped = [database.models[i] for i in database.exemplar_model]
-    credits = sorted({f"{m.source} ({m.licence})" for m in shipped})
+    extras = [_extras(database, number) for number in range(len(database.exemplar_model))]
     return {
-        "copyright": "; ".join(credits),
+        "copyright": copyright_line(extras),
         "extras": {
             "points2objects": {
                 "schema": SCHEMA_VERSION,
@@ -249,9 +248,7 @@ def _extras(database: ShapeDB, exemplar_id: int) -> dict[str, Any]:
         "index": exemplar_id % database.exemplars_per_class,
         "exemplar_id": exemplar_id,
         "model": model.id,
-        "source": model.source,
-        "licence": model.licence,
-        "attribution": model.attribution,
+        **provenance(model.source, model.licence, model.attribution),
     }
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from p2o_shapedb.fixed_order import rounded
 from p2o_shapedb.procedural import bottle, bowl, chair, mug, sofa, table
 from p2o_shapedb.procedural.parts import Part
 from points2objects.errors import InputError
@@ -66,7 +67,7 @@ def generate(class_name: str, index: int, seed: int) -> ProceduralModel:
     offsets = np.cumsum([0, *(len(part.vertices) for part in parts[:-1])])
     return ProceduralModel(
         name=name,
-        vertices=np.concatenate([part.vertices for part in parts]),
+        vertices=rounded(np.concatenate([part.vertices for part in parts])),
         faces=np.concatenate([p.faces + o for p, o in zip(parts, offsets, strict=True)]),
         colors=np.concatenate(
             [np.tile(np.array([p.color], np.uint8), (len(p.vertices), 1)) for p in parts]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from p2o_shapedb.database import CanonicalMesh, ShapeDB
+from p2o_shapedb.progress import progress
 from p2o_shapedb.reports.raster import Triangles, View, draw
 from points2objects.geometry import ByteArray, FloatArray
 
@@ -30,11 +31,9 @@ _DIRECTION = np.array([0.55, 0.5, -1.0]) / np.linalg.norm([0.55, 0.5, -1.0])
 
 def write_contact_sheets(folder: Path, out: Path) -> None:
     """Write `<out>/<class>.png` for every class of a saved database."""
-    from tqdm import tqdm
-
     database = ShapeDB.load(folder)
     out.mkdir(parents=True, exist_ok=True)
-    for class_id in tqdm(range(len(database.classes)), unit="page", desc="pages", disable=None):
+    for class_id in progress(range(len(database.classes)), "contact sheets", "page"):
         page(database, class_id).save(out / f"{database.classes[class_id]}.png")
 
 

@@ -1,7 +1,6 @@
 """Measure the oracle overlap of a database: solids made in workers and kept in the cache."""
 
 import logging
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from p2o_shapedb.assemble import Made
 from p2o_shapedb.cache import Cache
 from p2o_shapedb.config import BuildConfig
 from p2o_shapedb.database import ShapeDB
+from p2o_shapedb.progress import progress
 from p2o_shapedb.reports.oracle import SOLID_SIZE, SolidTask, make_solid, overlap, read_solid
 from p2o_shapedb.reports.report import OracleIou
 from p2o_shapedb.workers import Limits, run_in_workers
@@ -60,8 +60,6 @@ def _spread(rows: list[int], count: int) -> list[int]:
 
 def _solids(made: dict[int, Made], cache: Cache, config: BuildConfig) -> dict[int, Path]:
     """Make what solids the cache lacks, and return the files of all that can be made."""
-    from tqdm import tqdm
-
     tasks = {
         i: SolidTask(
             mesh=cache.mesh_file(item.key),
@@ -74,9 +72,7 @@ def _solids(made: dict[int, Made], cache: Cache, config: BuildConfig) -> dict[in
     missing = [task for task in tasks.values() if not task.out.is_file()]
     limits = Limits(config.workers, config.time_limit_s, config.worker_memory_gb)
     outcomes = run_in_workers(make_solid, missing, limits)
-    for outcome in tqdm(
-        outcomes, total=len(missing), unit="model", desc="overlaps", disable=not sys.stderr.isatty()
-    ):
+    for outcome in progress(outcomes, "overlaps", "model", len(missing)):
         if outcome.failure:
             log.warning("%s: no overlap measured: %s", missing[outcome.index].mesh, outcome.failure)
     return {i: task.out for i, task in tasks.items() if task.out.is_file()}

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from p2o_shapedb.fixed_order import dots
 from p2o_shapedb.solids.orientation import weld
 from p2o_shapedb.solids.solid_columns import BoolArray
 from p2o_shapedb.solids.surface_cells import touched_cells
@@ -82,9 +83,7 @@ def _oriented(vertices: FloatArray, faces: IntArray) -> IntArray:
     count = np.maximum(np.bincount(piece), 1)
     center = np.stack([np.bincount(piece, weights=(a + b + c)[:, i]) for i in range(3)], axis=1)
     shift = (center / (3 * count[:, None]))[piece]
-    volume = np.bincount(
-        piece, weights=np.einsum("ij,ij->i", a - shift, np.cross(b - shift, c - shift))
-    )
+    volume = np.bincount(piece, weights=dots(a - shift, np.cross(b - shift, c - shift)))
     return np.where((volume < 0)[piece][:, None], turned[:, ::-1], turned)
 
 

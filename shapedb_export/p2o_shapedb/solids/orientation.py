@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from p2o_shapedb.fixed_order import dots
 from points2objects.geometry import FloatArray, IntArray
 
 _CLOSED = 1e-4
@@ -75,7 +76,7 @@ def _volumes(
     normal = np.cross(b - a, c - a)
     area = np.bincount(piece, weights=np.linalg.norm(normal, axis=1))
     sums = np.stack([np.bincount(piece, weights=normal[:, i]) for i in range(3)], axis=1)
-    volume = np.bincount(piece, weights=np.einsum("ij,ij->i", a, normal)) / 6.0
+    volume = np.bincount(piece, weights=dots(a, normal)) / 6.0
     return volume, np.linalg.norm(sums, axis=1) <= _CLOSED * area
 
 

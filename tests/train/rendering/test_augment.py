@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from p2o_shapedb.database import ModelEntry
-from p2o_train.data.augment import AugmentConfig, augment, flip, vary_pixels
+from p2o_train.data.augment import AugmentConfig, augment, flip, roll, vary_pixels
 from p2o_train.data.sample import Sample
 from points2objects.camera import Camera
 from points2objects.errors import InputError
@@ -125,3 +125,22 @@ def test_pixels_stay_bytes_of_the_same_shape() -> None:
 def test_impossible_options_are_refused() -> None:
     with pytest.raises(InputError, match=r"flip must be in 0\.\.1, got 2"):
         AugmentConfig(flip=2)
+
+
+@pytest.mark.parametrize("degrees", [15.0, -15.0, 4.0])
+def test_picture_and_label_roll_the_same_way(degrees: float) -> None:
+    """A dot where the object's centre is seen stays there; so it does when mirrored."""
+    camera = Camera.from_fov(60, 128, 128).with_gravity(np.array([0.1, -0.9, -0.4]))
+    box = Box9DoF(np.eye(3)[None], np.array([[0.35, 0.2, -2.0]]), np.full((1, 3), 0.3))
+    column, row = np.floor(camera.project(box.translation)[0, :2]).astype(int)
+    image = np.zeros((128, 128, 3), np.uint8)
+    image[row - 2 : row + 3, column - 2 : column + 3] = 255
+    one = np.zeros(1, int)
+    sample = Sample(image, camera, box, one, one, np.ones(1), np.zeros(1, bool))
+    for varied in (roll(sample, np.radians(degrees), (0, 0, 0)), flip(sample, [0])):
+        rows, columns = np.nonzero(varied.image[..., 0] > 100)
+        dot = np.array([columns.mean() + 0.5, rows.mean() + 0.5])
+        label = varied.camera.project(varied.boxes.translation)[0, :2]
+        assert np.linalg.norm(dot - label) < 1
+    moved = roll(sample, np.radians(degrees), (0, 0, 0)).camera.project(box.translation)[0, :2]
+    assert np.linalg.norm(moved - camera.project(box.translation)[0, :2]) > 1

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from p2o_shapedb.database import ShapeDB
 from p2o_train.rendering.catalog import Catalog
-from p2o_train.rendering.clutter import Clutter
+from p2o_train.rendering.clutter import Clutter, Labelled
 from p2o_train.rendering.compose import Stock
 from p2o_train.rendering.drafts import draw_layout
 from p2o_train.rendering.layout import Standing, Viewpoint, footprints_overlap
@@ -118,10 +118,11 @@ def test_vessels_on_a_table_are_carried_by_its_top(tables_and_mugs: ShapeDB) -> 
 
 @pytest.mark.parametrize("kind", ["floor", "tabletop", "desk"])
 def test_clutter_stays_inside_the_hull_that_found_a_place(kind: str) -> None:
-    clutter, compounds = Clutter(None), 0
+    clutter, compounds = Clutter(None, Labelled()), 0
     for seed in range(60):
         rng = np.random.default_rng(seed)
         thing = clutter.draw(rng, kind)
+        assert thing is not None
         place = replace(thing.hull, yaw=0.7, x=0.3, y=0.5, z=-2.0)
         parts = thing.at(place)
         compounds += len(parts) > 1

@@ -1,15 +1,20 @@
+import io
 import json
 import multiprocessing
+import tracemalloc
+import zipfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from p2o_shapedb.database import ShapeDB
 from p2o_train.data.rendered import RenderedDataset
 from p2o_train.data.sample import Sample
-from p2o_train.data.shards import describe_shard, write_manifest, write_shard
+from p2o_train.data.shards import _jpeg, describe_shard, to_label, write_manifest, write_shard
 from points2objects.camera import Camera
 from points2objects.errors import InputError
 from points2objects.geometry import Box9DoF, rotation_about_y
@@ -148,3 +153,88 @@ def test_equal_samples_give_equal_files(tmp_path: Path, solids: ShapeDB) -> None
     for name in ("a.zip", "b.zip"):
         write_shard(tmp_path / name, SAMPLES, solids)
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+
+
+def _png(side: int) -> bytes:
+    """Write the header of a huge picture; nothing behind it."""
+    out = io.BytesIO()
+    Image.new("L", (side, 1)).save(out, "PNG")
+    data = bytearray(out.getvalue())
+    data[20:24] = side.to_bytes(4, "big")
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({".json": b"[" * 200_000}, "nested too deeply"),
+        ({".json": b"[]"}, "must be an object of JSON"),
+        ({".json": b"{}"}, "'size'"),
+        ({".json": b"\xff\xfe"}, "cannot be read"),
+        ({".json": {"size": [128.0, 128]}}, "size must be a whole number"),
+        ({".json": {"K": [["a"] * 3] * 3}}, "K: expected finite numbers"),
+        ({".json": {"K": 5}}, "K: expected finite numbers"),
+        ({".json": {"scale": [[1e999] * 3] * 9}}, "scale: expected|JSON|number"),
+        ({".json": {"models": 3}}, "models must be a list"),
+        ({".json": {"models": [[1]]}}, "a model must be text"),
+        ({".json": {"models": ["chair/none"]}}, "holds no model"),
+        ({".json": {"visible_fraction": [[1], [1, 2]]}}, "cannot be read"),
+        ({".json": {"scene_cube": [1]}}, "scene_cube must be an object"),
+        ({".json": b" " * (5 << 20)}, "bytes of JSON"),
+        ({".json": b"0" * (40 << 20)}, "41943040 bytes; at most"),
+        ({".jpg": b"no picture"}, "cannot be read"),
+        ({".jpg": b""}, "cannot be read"),
+        ({".jpg": _png(30_000)}, "no picture that can be read"),
+        ({".jpg": _png(12_000)}, "a picture of 12000x12000; at most 4096"),
+    ],
+)
+def test_hostile_samples_are_refused_before_they_are_unpacked(
+    folder: Path, solids: ShapeDB, changes: dict[str, object], words: str
+) -> None:
+    files: dict[str, bytes] = {".json": json.dumps(to_label(SAMPLES[3], solids)).encode()}
+    files[".jpg"] = _jpeg(SAMPLES[3])
+    for suffix, change in changes.items():
+        if isinstance(change, dict):
+            change = json.dumps({**to_label(SAMPLES[3], solids), **change}).encode()
+        assert isinstance(change, bytes)
+        files[suffix] = change
+    with zipfile.ZipFile(folder / "train" / "shard-00001.zip", "w", zipfile.ZIP_DEFLATED) as shard:
+        for suffix, data in files.items():
+            shard.writestr(f"000000{suffix}", data)
+    shards = [describe_shard(path) for path in sorted((folder / "train").iterdir())]
+    write_manifest(
+        folder, {"schema": 1, "shapedb_digest": solids.digest}, {"train": shards, "val": []}
+    )
+    dataset = RenderedDataset(folder, "train", solids)
+    tracemalloc.start()
+    with pytest.raises(InputError, match=words):
+        dataset[3]
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 100 << 20
+
+
+@pytest.mark.parametrize(
+    ("shard", "words"),
+    [
+        ([], "a shard must be an object"),
+        ({}, "'name'"),
+        ({"name": "../x", "samples": 1, "sha256": ""}, "is no name of a file"),
+        ({"name": "x", "samples": 1e9, "sha256": ""}, "samples must be a whole number"),
+        ({"name": "x", "samples": 10**12, "sha256": ""}, "samples must be a whole number"),
+        ({"name": "x", "samples": 1, "sha256": 7}, "sha256 must be text"),
+    ],
+)
+def test_hostile_manifests_are_refused(
+    folder: Path, solids: ShapeDB, shard: object, words: str
+) -> None:
+    manifest = json.loads((folder / "dataset.json").read_text())
+    manifest["splits"]["train"] = [shard]
+    (folder / "dataset.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=words):
+        RenderedDataset(folder, "train", solids)
+    manifest["splits"] = 5
+    (folder / "dataset.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match="lacks splits"):
+        RenderedDataset(folder, "train", solids)

@@ -14,6 +14,7 @@ from points2objects.geometry import Box9DoF, ByteArray, FloatArray, rigid
 
 _MIRROR_X = np.diag([-1.0, 1.0, 1.0])
 _LUMA = np.array([0.299, 0.587, 0.114])
+_LEAST_BLUR_PX = 0.3
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,16 @@ class AugmentConfig:
     """Chance of another exposure, contrast and gamma."""
     blur: float = 0.35
     """Chance of defocus or lost resolution."""
+    blur_px: float = 1.6
+    """Largest standard deviation of the defocus, px."""
     noise: float = 0.4
     """Chance of sensor noise."""
     jpeg: float = 0.3
     """Chance of compression artefacts."""
+    jpeg_quality: int = 30
+    """Least quality that compression leaves, 1..90."""
+    grey: float = 0.0
+    """Chance of a picture without colours."""
     erase: float = 0.25
     """Chance of a covered rectangle."""
     border_rgb: tuple[float, float, float] = (123.675, 116.28, 103.53)
@@ -56,9 +63,14 @@ class AugmentConfig:
             "noise",
             "jpeg",
             "erase",
+            "grey",
         ):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} must be in 0..1, got {getattr(self, name)}")
+        if self.blur_px < _LEAST_BLUR_PX:
+            raise InputError(f"blur_px must be at least {_LEAST_BLUR_PX}, got {self.blur_px}")
+        if not 1 <= self.jpeg_quality < 90:
+            raise InputError(f"jpeg_quality must be in 1..89, got {self.jpeg_quality}")
 
 
 def augment(
@@ -152,10 +164,12 @@ def camera_shape(sample: Sample) -> tuple[int, int]:
 def vary_pixels(image: ByteArray, rng: np.random.Generator, config: AugmentConfig) -> ByteArray:
     """Change colours, tone, sharpness and noise of a picture, (h, w, 3)."""
     if rng.random() < config.blur:
-        image = _softened(image, rng)
+        image = _softened(image, rng, config.blur_px)
     pixels = image.astype(np.float32)
     if rng.random() < config.color:
         pixels = pixels @ _color_matrix(rng, config.hue_deg).T.astype(np.float32)
+    if config.grey and rng.random() < config.grey:
+        pixels = np.repeat(pixels @ _LUMA.astype(np.float32)[:, None], 3, axis=2)
     if rng.random() < config.tone:
         pixels = _toned(pixels, rng)
     if rng.random() < config.noise:
@@ -165,7 +179,7 @@ def vary_pixels(image: ByteArray, rng: np.random.Generator, config: AugmentConfi
         pixels = _erased(pixels, rng)
     image = (pixels + 0.5).clip(0, 255).astype(np.uint8)
     if rng.random() < config.jpeg:
-        image = _compressed(image, int(rng.integers(30, 90)))
+        image = _compressed(image, int(rng.integers(config.jpeg_quality, 90)))
     return image
 
 
@@ -203,13 +217,15 @@ def _letterboxed(sample: Sample, rng: np.random.Generator, border_rgb: Sequence[
     return _with_labels_inside(sample, replace(sample, image=image), shown)
 
 
-def _softened(image: ByteArray, rng: np.random.Generator) -> ByteArray:
+def _softened(image: ByteArray, rng: np.random.Generator, most_px: float) -> ByteArray:
     from PIL import Image, ImageFilter
 
     picture = Image.fromarray(image)
     if rng.random() < 0.5:
-        return np.asarray(picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 1.6)))))
-    factor = rng.uniform(0.4, 0.9)
+        deviation = float(rng.uniform(_LEAST_BLUR_PX, most_px))
+        return np.asarray(picture.filter(ImageFilter.GaussianBlur(deviation)))
+    # Resampling to a share of the size loses about as much as that blur.
+    factor = rng.uniform(min(0.4, 0.64 / most_px), 0.9)
     small = picture.resize(
         (int(picture.width * factor), int(picture.height * factor)), Image.Resampling.BOX
     )

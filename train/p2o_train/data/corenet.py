@@ -25,6 +25,7 @@ import numpy as np
 
 from p2o_shapedb.cad.shapenet import MODEL
 from p2o_shapedb.database import ShapeDB
+from p2o_shapedb.progress import progress
 from p2o_train.data.corenet_scene import (
     CAMERA_FROM_RECONSTRUCTION,
     EYE,
@@ -169,8 +170,6 @@ def held_out_models(root: Path, scenes: str) -> tuple[str, ...]:
     Raises:
         InputError: A split is not there, or a file is broken.
     """
-    from tqdm import tqdm
-
     folders = [root / f"{scenes}.{split}" for split in ("val", "test")]
     for folder in folders:
         if not folder.is_dir():
@@ -178,7 +177,7 @@ def held_out_models(root: Path, scenes: str) -> tuple[str, ...]:
     found: set[str] = set()
     for folder in folders:
         listing = CoReNetListing.read(folder / "dataset.json")
-        for file in tqdm(listing.files, unit="scene", disable=None, desc=folder.name):
+        for file in progress(listing.files, folder.name, "scene"):
             with NpzFields(folder / file) as fields:
                 pairs = zip(*read_meshes(folder / file, fields, listing.synsets), strict=True)
                 found.update("/".join(pair) for pair in pairs)

@@ -2,8 +2,8 @@
 
 import bisect
 import itertools
-import json
 import os
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,13 +16,21 @@ from p2o_train.data.shards import (
     MANIFEST,
     PLAN,
     SCHEMA_VERSION,
+    ShardInfo,
     from_label,
+    parse_label,
     read_json,
     shard_digest,
 )
 from points2objects.errors import InputError
 from points2objects.files import sha256
 from points2objects.geometry import FloatArray, IntArray
+from points2objects.npz import read_member
+from points2objects.strict_json import as_items, as_table, as_text, as_whole
+
+MOST_MEMBER_BYTES = 32 << 20
+"""Largest label, picture or map of a shard."""
+MOST_SHARD_SAMPLES = 1_000_000
 
 Decoded = TypeVar("Decoded")
 
@@ -47,24 +55,23 @@ class RenderedDataset:
         manifest = _read_manifest(Path(folder))
         if manifest["shapedb_digest"] != shapedb.digest:
             raise InputError(
-                f"{folder}: rendered with shape database {manifest['shapedb_digest'][:8]}, but "
-                f"{shapedb.digest[:8]} was given; pass the database it was made with, or run "
+                f"{folder}: rendered with shape database {str(manifest['shapedb_digest'])[:8]}, "
+                f"but {shapedb.digest[:8]} was given; pass the database it was made with, or run "
                 "train/make_dataset.py again"
             )
         if split not in manifest["splits"]:
             raise InputError(
                 f"{folder}: has no split {split!r}, only {', '.join(sorted(manifest['splits']))}"
             )
-        shards = manifest["splits"][split]
-        self._paths = [Path(folder) / split / shard["name"] for shard in shards]
+        shards = _shards(Path(folder), manifest["splits"][split])
+        self._paths = [Path(folder) / split / shard.name for shard in shards]
         missing = [path.name for path in self._paths if not path.is_file()]
         if missing:
             raise InputError(f"{folder}/{split}: {missing[0]} is missing; make the dataset again")
         for path, shard in zip(self._paths, shards, strict=True):
-            _check_digest(path, shard["sha256"])
-        sums = "".join(shard["sha256"] for shard in shards)
-        self.digest = sha256(sums.encode())
-        self._ends = list(itertools.accumulate(shard["samples"] for shard in shards))
+            _check_digest(path, shard.sha256)
+        self.digest = sha256("".join(shard.sha256 for shard in shards).encode())
+        self._ends = list(itertools.accumulate(shard.samples for shard in shards))
         self._archives: dict[tuple[int, int], zipfile.ZipFile] = {}
 
     def __len__(self) -> int:
@@ -72,9 +79,8 @@ class RenderedDataset:
 
     def __getitem__(self, index: int) -> Sample:
         label = self._read(index, ".json")
-        return self._decoded(
-            index, lambda: from_label(json.loads(label), self._read(index, ".jpg"), self.shapedb)
-        )
+        jpeg = self._read(index, ".jpg")
+        return self._decoded(index, lambda: from_label(parse_label(label), jpeg, self.shapedb))
 
     def masks(self, index: int) -> IntArray:
         """Return which object of a sample each pixel shows, (s, s), -1 for none.
@@ -97,13 +103,17 @@ class RenderedDataset:
     @property
     def has_masks(self) -> bool:
         """Whether `masks` works."""
-        return len(self) > 0 and f"000000{MASK_SUFFIX}" in self._archive(0).namelist()
+        try:
+            return len(self) > 0 and f"000000{MASK_SUFFIX}" in self._archive(0).namelist()
+        except (zipfile.BadZipFile, OSError) as error:
+            raise self._unreadable(0, error) from error
 
     def _read(self, index: int, suffix: str) -> bytes:
         shard, number = self._place(index)
         name = f"{number:06d}{suffix}"
         try:
-            return self._archive(shard).read(name)
+            archive = self._archive(shard)
+            return read_member(archive, archive.getinfo(name), MOST_MEMBER_BYTES)
         except KeyError as error:
             if suffix in _OPTIONS:
                 raise InputError(
@@ -111,13 +121,13 @@ class RenderedDataset:
                     f"{_OPTIONS[suffix]}"
                 ) from error
             raise self._unreadable(index, error) from error
-        except (zipfile.BadZipFile, OSError) as error:
+        except (zipfile.BadZipFile, ValueError, OSError, struct.error) as error:
             raise self._unreadable(index, error) from error
 
     def _decoded(self, index: int, decode: Callable[[], Decoded]) -> Decoded:
         try:
             return decode()
-        except (KeyError, ValueError, OSError) as error:
+        except (KeyError, TypeError, ValueError, OSError, OverflowError) as error:
             raise self._unreadable(index, error) from error
 
     def _unreadable(self, index: int, error: Exception) -> InputError:
@@ -167,4 +177,22 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
             f"{folder}: this version reads schema {SCHEMA_VERSION}, got {manifest.get('schema')}; "
             "make the dataset again"
         )
+    if not isinstance(manifest.get("splits"), dict) or "shapedb_digest" not in manifest:
+        raise InputError(f"{folder / MANIFEST}: lacks splits or shapedb_digest; make it again")
     return manifest
+
+
+def _shards(folder: Path, entries: Any) -> list[ShardInfo]:
+    """Read the shards of a split; their files lie in its folder and nowhere else."""
+    try:
+        shards = []
+        for entry in as_items("a split", entries):
+            values = as_table("a shard", entry)
+            name, digest = as_text("name", values["name"]), as_text("sha256", values["sha256"])
+            if Path(name).name != name:
+                raise ValueError(f"the shard {name!r} is no name of a file")
+            samples = as_whole("samples", values["samples"], 0, MOST_SHARD_SAMPLES)
+            shards.append(ShardInfo(name, samples, digest))
+        return shards
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{folder / MANIFEST}: {error}; make the dataset again") from error

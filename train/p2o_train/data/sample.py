@@ -34,6 +34,8 @@ class Sample:
             the same to within the model's own symmetry.
         scene_cube: Cube that voxels are counted in, level frame, where a dataset says which;
             otherwise the metrics draw one around the objects.
+        unlabelled: What stands about without a label, each name once, where a dataset says so;
+            keys of `p2o_train.rendering.likeness.LOOKS_LIKE`.
     """
 
     image: ByteArray
@@ -44,6 +46,7 @@ class Sample:
     visible_fraction: FloatArray
     mirrored: BoolArray
     scene_cube: Box9DoF | None = None
+    unlabelled: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_shape("image", self.image, "h w 3")

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from p2o_shapedb.command import refuse_existing
+from p2o_shapedb.progress import Progress
 from p2o_train.data.shards import (
     MANIFEST,
     PLAN,
@@ -22,9 +23,6 @@ from p2o_train.data.shards import (
     write_manifest,
 )
 from points2objects.errors import InputError
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
 
 SHARD_SAMPLES = 250
 
@@ -197,15 +195,13 @@ def _path(out: Path, job: ShardJob) -> Path:
 
 
 def _run(recipe: Recipe, jobs: list[ShardJob]) -> None:
-    from tqdm import tqdm
-
     if not jobs:
         return
     for name in ("LP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # Workers inherit it before they load anything.
     workers = min(recipe.workers or len(os.sched_getaffinity(0)), len(jobs))
     total = sum(job.count for job in jobs)
-    with tqdm(total=total, unit="image", disable=None, smoothing=0.05) as bar:
+    with Progress("rendering", "image", total) as bar:
         if workers == 1:
             maker = recipe.start(bar.update)
             for job in jobs:
@@ -215,7 +211,7 @@ def _run(recipe: Recipe, jobs: list[ShardJob]) -> None:
             _run_in_processes(recipe, jobs, workers, bar)
 
 
-def _run_in_processes(recipe: Recipe, jobs: list[ShardJob], workers: int, bar: "tqdm[Any]") -> None:
+def _run_in_processes(recipe: Recipe, jobs: list[ShardJob], workers: int, bar: Progress) -> None:
     # Not forked: an OpenGL context does not survive that.
     context = multiprocessing.get_context("spawn")
     done: Synchronized[int] = context.Value("q", 0)
@@ -224,9 +220,9 @@ def _run_in_processes(recipe: Recipe, jobs: list[ShardJob], workers: int, bar: "
         result = pool.map_async(_make_shard, tasks, chunksize=1)
         while not result.ready():
             result.wait(0.5)
-            bar.update(done.value - bar.n)
+            bar.update(done.value - bar.done)
         result.get()
-        bar.update(done.value - bar.n)
+        bar.update(done.value - bar.done)
 
 
 _makers: list[ShardMaker] = []

@@ -12,16 +12,21 @@ from typing import Any
 import numpy as np
 
 from p2o_shapedb.database import ShapeDB
+from p2o_train.data.pixel_maps import read_picture
 from p2o_train.data.sample import Sample
 from points2objects.camera import Camera
 from points2objects.errors import InputError
-from points2objects.geometry import Box9DoF, rigid
+from points2objects.files import read_file
+from points2objects.geometry import Box9DoF, FloatArray, rigid
 from points2objects.place import CAMERA_LEVEL
+from points2objects.strict_json import as_items, as_table, as_text, as_whole, parse_json
 
 MANIFEST = "dataset.json"
 PLAN = "plan.json"
 SCHEMA_VERSION = 1
 JPEG_QUALITY = 93
+MOST_LABEL_BYTES = 4 << 20
+MOST_MANIFEST_BYTES = 64 << 20
 
 _ZIP_DATE = (2000, 1, 1, 0, 0, 0)
 
@@ -104,7 +109,17 @@ def to_label(sample: Sample, shapedb: ShapeDB) -> dict[str, Any]:
         "models": [shapedb.models[int(index)].id for index in sample.model_index],
         "visible_fraction": np.round(sample.visible_fraction, 4).tolist(),
         **_cube_label(sample.scene_cube),
+        **({"unlabelled": list(sample.unlabelled)} if sample.unlabelled else {}),
     }
+
+
+def parse_label(text: bytes) -> Mapping[str, Any]:
+    """Parse a label as it is stored.
+
+    Raises:
+        ValueError: Too long, or no JSON object.
+    """
+    return as_table("the label", parse_json(text, MOST_LABEL_BYTES))
 
 
 def _cube_label(cube: Box9DoF | None) -> dict[str, Any]:
@@ -114,40 +129,53 @@ def _cube_label(cube: Box9DoF | None) -> dict[str, Any]:
     return {"scene_cube": {name: values.tolist() for name, values in parts.items()}}
 
 
-def _cube_from(values: dict[str, Any] | None) -> Box9DoF | None:
-    if values is None:
-        return None
-    return Box9DoF(**{name: np.array(value) for name, value in values.items()})
+def _cube_from(values: Any) -> Box9DoF | None:
+    return None if values is None else _boxes(as_table("scene_cube", values))
 
 
-def from_label(label: dict[str, Any], jpeg: bytes, shapedb: ShapeDB) -> Sample:
+def from_label(label: Mapping[str, Any], jpeg: bytes, shapedb: ShapeDB) -> Sample:
     """Rebuild a sample from what `write_shard` stored.
 
     Raises:
-        InputError: A model is not in the database.
+        InputError: A model is not in the database, or a value is none that a label may have.
+        KeyError, ValueError: Not a label.
     """
-    from PIL import Image
-
-    width, height = label["size"]
-    pose = rigid(np.array(label["level_from_camera"]), CAMERA_LEVEL)
-    models = np.array([shapedb.index(name) for name in label["models"]], dtype=np.int64)
+    pixels = read_picture(jpeg, "RGB")
+    width, height = (as_whole("size", side, 1) for side in as_items("size", label["size"]))
+    pose = rigid(_numbers("level_from_camera", label["level_from_camera"], 3, 3), CAMERA_LEVEL)
+    names = [as_text("a model", name) for name in as_items("models", label["models"])]
+    models = np.array([shapedb.index(name) for name in names], dtype=np.int64)
     n = len(models)
-    with Image.open(io.BytesIO(jpeg)) as image:
-        pixels = np.array(image.convert("RGB"))
     return Sample(
         image=pixels,
-        camera=Camera(np.array(label["K"]), width, height, pose),
-        boxes=Box9DoF(
-            np.array(label["rotation"]).reshape(n, 3, 3),
-            np.array(label["translation"]).reshape(n, 3),
-            np.array(label["scale"]).reshape(n, 3),
-        ),
+        camera=Camera(_numbers("K", label["K"], 3, 3), width, height, pose),
+        boxes=_boxes(label, n),
         class_id=np.array([shapedb.class_id(int(m)) for m in models], dtype=np.int64),
         model_index=models,
-        visible_fraction=np.array(label["visible_fraction"], dtype=float),
+        visible_fraction=_numbers("visible_fraction", label["visible_fraction"], n),
         mirrored=np.zeros(n, dtype=bool),
         scene_cube=_cube_from(label.get("scene_cube")),
+        unlabelled=tuple(label.get("unlabelled", ())),
     )
+
+
+def _boxes(values: Mapping[str, Any], *front: int) -> Box9DoF:
+    """Read boxes; `front` is their number, or nothing for one box."""
+    return Box9DoF(
+        _numbers("rotation", values["rotation"], *front, 3, 3),
+        _numbers("translation", values["translation"], *front, 3),
+        _numbers("scale", values["scale"], *front, 3),
+    )
+
+
+def _numbers(name: str, values: Any, *shape: int) -> FloatArray:
+    """Return finite numbers of a shape; what has no numbers may have another."""
+    array = np.array(values)
+    if array.size == 0 and 0 in shape:
+        return np.zeros(shape)
+    if array.dtype.kind not in "fiu" or array.shape != shape or not np.isfinite(array).all():
+        raise InputError(f"{name}: expected finite numbers of shape {shape}, got {array.shape}")
+    return array.astype(float)
 
 
 def _jpeg(sample: Sample) -> bytes:
@@ -162,11 +190,11 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read one JSON object.
 
     Raises:
-        InputError: The file is missing or broken.
+        InputError: The file is missing, broken or too large.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        values = parse_json(read_file(path, MOST_MANIFEST_BYTES), MOST_MANIFEST_BYTES)
+    except ValueError as error:
         raise InputError(f"{path}: expected a JSON file, got {error}") from error
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected a JSON object")

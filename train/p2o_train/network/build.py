@@ -1,23 +1,28 @@
 """Put a body and its heads together, as the config and the spec ask."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from p2o_train.config import NetworkConfig
-from p2o_train.network.heads import Cells, Heads
+from p2o_train.network.heads import Heads, HeadShape
 from p2o_train.network.hourglass import HourglassBody
 from p2o_train.network.mobile import MobileBody
+from p2o_train.network.pointwise import split_narrow_strides
 from p2o_train.network.pyramid import PyramidBody
 from p2o_train.network.timm_body import TimmBody
+from p2o_train.network.yolox_body import YoloxBody
 from points2objects.spec import ModelSpec
+
+Body = PyramidBody | HourglassBody | YoloxBody
 
 
 class PointsNetwork(nn.Module):
     """Image in, one map per output of the spec; `heatmap` is logits."""
 
-    def __init__(self, body: PyramidBody | HourglassBody, heads: Heads) -> None:
+    def __init__(self, body: Body, heads: Heads) -> None:
         super().__init__()
         self.body = body
         self.heads = heads
@@ -52,26 +57,41 @@ class PointsNetwork(nn.Module):
         maps: dict[str, Tensor] = self.heads(self.body(image))
         return maps
 
-    def forward_at(self, image: Tensor, cells: Cells) -> dict[str, Tensor]:
-        """Return the dense heat-map logits, and the other heads at n cells only, (n, c)."""
-        return self.heads.at(self.body(image), cells)
-
 
 def build_network(config: NetworkConfig, spec: ModelSpec) -> PointsNetwork:
     """Make the network that the config describes, with the outputs that the spec lists.
 
     Raises:
-        InputError: A package that the backbone or its weights come from is missing.
+        InputError: A package that the backbone or its weights come from is missing, or the backbone
+            holds a layer that torch crashes on.
     """
-    body: PyramidBody | HourglassBody
+    body: Body
     if config.backbone == "mobile":
         body = MobileBody(config)
+    elif config.backbone == "yolox-nano":
+        body = YoloxBody(config, spec)
     elif config.backbone == "hourglass":
         body = HourglassBody(config)
     else:
         body = TimmBody(config, spec)
-    heads = Heads(body.out_channels, config.head_channels, spec.outputs, config.separable_heads)
-    return PointsNetwork(body, heads)
+    heads = Heads(body.out_channels, head_shapes(config, spec), isinstance(body, YoloxBody))
+    network = PointsNetwork(body, heads)
+    split_narrow_strides(network, f"--network.backbone {config.backbone}")
+    return network
+
+
+def head_shapes(config: NetworkConfig, spec: ModelSpec) -> dict[str, HeadShape]:
+    """Return what each output's head looks like."""
+    shapes = {
+        name: HeadShape(config.head_channels, channels, config.separable_heads)
+        for name, channels in spec.outputs.items()
+    }
+    for name, shape in shapes.items():
+        if name != "heatmap" and config.peak_channels:
+            shapes[name] = replace(shape, hidden=config.peak_channels, separable=False)
+    if config.exemplar_channels:
+        shapes["exemplar"] = replace(shapes["exemplar"], hidden=config.exemplar_channels)
+    return shapes
 
 
 def normalise(images: Tensor, spec: ModelSpec) -> Tensor:

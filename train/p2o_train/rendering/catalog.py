@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from p2o_shapedb.database import ShapeDB
-from p2o_train.rendering.clutter import Clutter, read_cad
+from p2o_train.rendering.clutter import Clutter, Labelled, read_cad
 from p2o_train.rendering.layout import Standing, jittered_extent
 from p2o_train.rendering.meshes import RenderMesh, prepare_mesh, primitive
 from points2objects.errors import InputError
@@ -32,7 +32,8 @@ class Catalog:
     ) -> None:
         self._db = shapedb
         self._max_triangles = max_triangles
-        self.clutter = Clutter(assets)
+        digests = frozenset(shapedb.source_digests.values())
+        self.clutter = Clutter(assets, Labelled(shapedb.classes, digests))
         self._groups: dict[str, dict[str, list[int]]] = {"floor": {}, "tabletop": {}}
         for index, model in enumerate(shapedb.models):
             if model.split == split:

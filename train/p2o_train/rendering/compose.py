@@ -43,7 +43,7 @@ def compose(rng: np.random.Generator, draft: Draft, stock: Stock, size_px: int) 
     behind = str(rng.choice(["room", "environment", "photo"], p=[0.52, 0.18, 0.3]))
     if not photos and behind == "photo":
         behind = "room"
-    around = _surroundings(rng, stock.textures, layout, behind, bool(photos))
+    around = _surroundings(rng, stock, layout, behind)
     shown = behind == "photo" or any(drawable.material.photo for drawable in around)
     photo = draw_crop(rng, photos[int(rng.integers(len(photos)))]) if shown else None
     lighting = _draw_lighting(rng, stock.environments)
@@ -61,15 +61,18 @@ def compose(rng: np.random.Generator, draft: Draft, stock: Stock, size_px: int) 
 
 
 def _surroundings(
-    rng: np.random.Generator, textures: TextureLibrary, layout: Layout, behind: str, photo: bool
+    rng: np.random.Generator, stock: Stock, layout: Layout, behind: str
 ) -> list[Drawable]:
+    textures = stock.textures
     if behind == "photo":
         return [catching(ground(rng, textures, layout))]
     on_table = layout.kind == "tabletop" and rng.random() < 0.6
     around = table_top(rng, textures, layout) if on_table else [ground(rng, textures, layout)]
     if behind == "room":
         floor = -TABLE_HEIGHT_M * layout.metre if on_table else 0.0
-        around += walls(rng, textures, draw_room(rng, layout, floor), photo)
+        around += walls(
+            rng, textures, draw_room(rng, layout, floor), stock.catalog.clutter.hangings
+        )
     return around
 
 

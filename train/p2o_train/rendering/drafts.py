@@ -26,6 +26,11 @@ class Draft:
     layout: Layout
     model_index: tuple[int, ...]
 
+    @property
+    def things(self) -> tuple[str, ...]:
+        """What stands about without a label, each name once."""
+        return tuple(sorted({thing.thing for thing in self.layout.clutter}))
+
 
 def draw_layout(rng: np.random.Generator, catalog: Catalog, on_tables: float = 0.0) -> Draft:
     """Draw a viewpoint and 1-6 objects, often near each other, and some clutter.
@@ -90,6 +95,8 @@ def _laid(
     vessels, things = list[CatalogModel](), list[Standing]()
     for _ in range(int(rng.choice(7, p=[0.08, 0.14, 0.2, 0.2, 0.16, 0.12, 0.1]))):
         drawn = catalog.clutter.draw(rng, "desk")
+        if drawn is None:
+            continue
         place = stand_on(rng, table, mesh, drawn.hull, taken, aligned=0.7)
         if place is not None:
             taken.append(place)
@@ -111,6 +118,8 @@ def _place_clutter(
     small = kind if kind != "mixed" else str(rng.choice(["floor", "tabletop"]))
     for _ in range(int(rng.choice(4, p=[0.4, 0.3, 0.2, 0.1]))):
         drawn = catalog.clutter.draw(rng, small)
+        if drawn is None:
+            continue
         place = arranger.place(drawn.hull, margin=-0.15, aligned=0.5)
         if place is not None:
             clutter += drawn.at(place)

@@ -147,6 +147,7 @@ def labelled_sample(
         model_index=models,
         visible_fraction=picture.visible_fraction[keep],
         mirrored=np.zeros(len(models), dtype=bool),
+        unlabelled=draft.things,
     )
 
 

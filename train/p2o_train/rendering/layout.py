@@ -27,6 +27,7 @@ class Standing:
         x: Position of its centre, m.
         z: Position of its centre, m.
         y: Height of what it stands on, m.
+        thing: What it is if it has no class, a key of `likeness.LOOKS_LIKE`; empty otherwise.
     """
 
     asset: str
@@ -35,6 +36,7 @@ class Standing:
     x: float = 0.0
     z: float = 0.0
     y: float = 0.0
+    thing: str = ""
 
     def corners(self, gap: float = 0.0) -> FloatArray:
         """Return the corners of the footprint grown by a gap, (4, 2): x and z, in order."""

@@ -78,7 +78,7 @@ def table_top(rng: np.random.Generator, textures: TextureLibrary, layout: Layout
 
 
 def walls(
-    rng: np.random.Generator, textures: TextureLibrary, room: Room, photo: bool
+    rng: np.random.Generator, textures: TextureLibrary, room: Room, hangings: bool
 ) -> list[Drawable]:
     """Build the room's four walls, some with skirting and hangings.
 
@@ -86,7 +86,7 @@ def walls(
         rng: Source of randomness.
         textures: Textures to choose from.
         room: The room.
-        photo: Whether the scene has a photo for posters.
+        hangings: Whether posters and windows may hang there.
     """
     paint = draw_surface_material(rng, textures, period=1.5, plain=0.7)
     other = draw_surface_material(rng, textures, period=1.5, plain=0.8)
@@ -108,8 +108,8 @@ def walls(
                 low[1], low[2 * axis] = skirting, 2 * THICKNESS
                 foot = room.in_level(place, room.floor + skirting / 2)
                 drawables.append(_board(foot, low, room.yaw, trim))
-            if rng.random() < 0.4:
-                drawables.append(_hanging(rng, room, axis, side, photo))
+            if rng.random() < 0.4 and hangings:
+                drawables.append(_hanging(rng, room, axis, side, bool(textures.photos)))
     return drawables
 
 
