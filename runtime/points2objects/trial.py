@@ -158,7 +158,6 @@ def _python() -> str | None:
 
 def _run_python(python: str, message: bytes, limit_s: float) -> Outcome:
     path = json.dumps([str(Path(entry).absolute()) for entry in sys.path if isinstance(entry, str)])
-    hidden = subprocess.CREATE_NO_WINDOW if sys.platform == "win32" else 0
     # Isolated, so that no module of the working directory comes first; our path follows as is.
     with subprocess.Popen(
         [python, "-I", "-c", _PROGRAM, path],
@@ -166,7 +165,7 @@ def _run_python(python: str, message: bytes, limit_s: float) -> Outcome:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env=_environment(os.environ),
-        creationflags=hidden,
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # Windows has it.
     ) as child:
         try:
             said, _ = child.communicate(message, timeout=limit_s)
