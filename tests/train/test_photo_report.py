@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 
 from p2o_train.photo_detector import PhotoDetector
 from p2o_train.photo_report import EvaluatePhotosConfig, evaluate_photos, photo_camera
-from points2objects.bundle import DEFAULT_BUNDLE
+from points2objects.bundle import DEFAULT_BUNDLE, EXEMPLARS
 from points2objects.camera import Camera
 from points2objects.errors import InputError
 from points2objects.pipeline import Reconstructor
@@ -93,5 +94,22 @@ def test_a_photograph_has_the_lens_that_its_file_names(tmp_path: Path) -> None:
 
 
 def test_exemplars_of_another_database_are_refused(tmp_path: Path, detector: PhotoDetector) -> None:
-    with pytest.raises(InputError, match="no such|cannot|exemplars"):
-        PhotoDetector.load(DEFAULT_BUNDLE, tmp_path / "none.glb")
+    data, digest = (DEFAULT_BUNDLE / EXEMPLARS).read_bytes(), detector.shapes.digest.encode()
+    assert digest in data
+    (tmp_path / "other.glb").write_bytes(data.replace(digest, b"ab" * 32))
+    with pytest.raises(InputError, match="the exemplars are of abababab; pass --exemplars"):
+        PhotoDetector.load(DEFAULT_BUNDLE, tmp_path / "other.glb")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"fov_deg": 0.5}, r"--fov-deg must be in 1\.\.179"),
+        ({"least": 1.0}, r"--least must be in 0\.\.1"),
+        ({"limit": 0}, "--limit must be at least 1"),
+        ({"threads": 0}, "--threads must be at least 1"),
+    ],
+)
+def test_options_are_checked(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        EvaluatePhotosConfig(**options)

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from p2o_train import pseudo_labelling, yardsticks
+from p2o_train import pseudo_labelling
 from p2o_train.data.photo_labels import read_labels
 from p2o_train.pseudo_labelling import (
     PROGRESS,
     PseudoLabelConfig,
     Sighting,
     agreed,
-    pseudo_label,
+    label_by,
 )
 from p2o_train.yardstick_networks import COCO, Places
 from p2o_train.yardsticks import Yardstick
@@ -94,15 +94,6 @@ class Brightness:
         return Places(np.array([box], dtype=float), score)
 
 
-@pytest.fixture
-def brightness(monkeypatch: pytest.MonkeyPatch) -> Brightness:
-    detector = Brightness()
-    monkeypatch.setattr(
-        yardsticks, "load_yardsticks", lambda folder, names: [Yardstick("spot", COCO, detector)]
-    )
-    return detector
-
-
 def _pictures(folder: Path, count: int) -> Path:
     for index in range(count):
         coarse = np.random.default_rng(index).integers(0, 200, (6, 8, 3), np.uint8)
@@ -114,13 +105,15 @@ def _pictures(folder: Path, count: int) -> Path:
 
 
 def test_a_folder_is_labelled_and_an_interrupted_run_continues(
-    tmp_path: Path, brightness: Brightness
+    tmp_path: Path,
 ) -> None:
+    brightness = Brightness()
+    spots = [Yardstick("spot", COCO, brightness)]
     out, sheet = tmp_path / "out", tmp_path / "sheet.png"
     config = PseudoLabelConfig(
         _pictures(tmp_path, 3), tmp_path, "CC0", out=out, contact_sheet=sheet
     )
-    labels = pseudo_label(config)
+    labels = label_by(spots, config)
     assert brightness.asked == 3
     assert read_labels(out) == labels
     photo = labels.photos[0]
@@ -130,7 +123,7 @@ def test_a_folder_is_labelled_and_an_interrupted_run_continues(
     assert sheet.is_file()
     assert not (out / PROGRESS).exists()
     with pytest.raises(InputError, match="exists; add --overwrite"):
-        pseudo_label(config)
+        label_by(spots, config)
     # As if it had been killed while it wrote down the third.
     plan = json.dumps({"teachers": ["spot"], "options": pseudo_labelling._options(config)})
     lines = [
@@ -139,16 +132,17 @@ def test_a_folder_is_labelled_and_an_interrupted_run_continues(
     ]
     (out / "labels.json").unlink()
     (out / PROGRESS).write_text("\n".join([plan, *lines[:2], lines[2][:40]]), encoding="utf-8")
-    assert pseudo_label(config) == labels
+    assert label_by(spots, config) == labels
     assert brightness.asked == 4
 
 
-def test_another_folder_is_never_cleared(tmp_path: Path, brightness: Brightness) -> None:
+def test_another_folder_is_never_cleared(tmp_path: Path) -> None:
+    spots = [Yardstick("spot", COCO, Brightness())]
     pictures = _pictures(tmp_path, 1)
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "letter.txt").write_text("dear", encoding="utf-8")
     config = PseudoLabelConfig(pictures, tmp_path, "CC0", out=mine, overwrite=True)
     with pytest.raises(InputError, match="not a folder that this command wrote"):
-        pseudo_label(config)
+        label_by(spots, config)
     assert (mine / "letter.txt").is_file()
