@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from p2o_train import pseudo_labelling
-from p2o_train.data.photo_labels import read_labels
+from p2o_train.data.photo_labels import entry_json, read_labels
 from p2o_train.pseudo_labelling import (
     PROGRESS,
     PseudoLabelConfig,
@@ -126,10 +126,7 @@ def test_a_folder_is_labelled_and_an_interrupted_run_continues(
         label_by(spots, config)
     # As if it had been killed while it wrote down the third.
     plan = json.dumps({"teachers": ["spot"], "options": pseudo_labelling._options(config)})
-    lines = [
-        json.dumps({"picture": p.file, "entry": pseudo_labelling.entry_json(p)})
-        for p in labels.photos
-    ]
+    lines = [json.dumps({"picture": p.file, "entry": entry_json(p)}) for p in labels.photos]
     (out / "labels.json").unlink()
     (out / PROGRESS).write_text("\n".join([plan, *lines[:2], lines[2][:40]]), encoding="utf-8")
     assert label_by(spots, config) == labels

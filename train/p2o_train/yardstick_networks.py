@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from points2objects.geometry import ByteArray, FloatArray
 
@@ -79,7 +80,7 @@ def _square(image: ByteArray, side: int, fill: int, centred: bool) -> _Square:
     return _Square(square, factor, np.array([left, top], dtype=float))
 
 
-def _onnx(path: Path) -> tuple[Callable[[FloatArray], list[FloatArray]], int]:
+def _onnx(path: Path) -> tuple[Callable[[npt.NDArray[Any]], list[FloatArray]], int]:
     """Return an ONNX file as a function of (1, 3, n, n), and n."""
     import onnxruntime
 
@@ -88,7 +89,7 @@ def _onnx(path: Path) -> tuple[Callable[[FloatArray], list[FloatArray]], int]:
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     entry = session.get_inputs()[0]
 
-    def run(batch: FloatArray) -> list[FloatArray]:
+    def run(batch: npt.NDArray[Any]) -> list[FloatArray]:
         return list(session.run(None, {entry.name: batch.astype(np.float32)}))
 
     return run, int(entry.shape[2])
