@@ -27,7 +27,7 @@ from p2o_shapedb.process import Job, process_model
 from p2o_shapedb.reports.oracle_report import measure_oracle
 from p2o_shapedb.reports.report import BuildReport, ClassReport, WorkReport, report_classes
 from p2o_shapedb.sizes import size_warning, usual_size
-from p2o_shapedb.sources import find_jobs
+from p2o_shapedb.sources import Found, find_jobs
 from p2o_shapedb.workers import Limits, run_in_workers
 from points2objects.errors import InputError
 
@@ -53,7 +53,7 @@ def build(config: BuildConfig) -> BuildReport:
     with writing(cache.root):
         cache.root.mkdir(parents=True, exist_ok=True)
     with clock.stage("models"):
-        processed = _process(found.jobs, cache, config)
+        processed = _process(found, cache, config)
         processed = replace(processed, odd=_odd_sizes(processed.made, overrides))
     with clock.stage("clusters"), writing(cache.root):
         assembled = assemble(config, processed.made, cache)
@@ -93,8 +93,9 @@ def _odd_sizes(made: tuple[Made, ...], overrides: Overrides) -> dict[str, str]:
     return found
 
 
-def _process(jobs: tuple[Job, ...], cache: Cache, config: BuildConfig) -> _Processed:
+def _process(found: Found, cache: Cache, config: BuildConfig) -> _Processed:
     """Make what the cache lacks, and read everything."""
+    jobs = found.jobs
     with ThreadPoolExecutor(max(config.workers, 1)) as threads:
         keys = list(threads.map(_key, jobs))
     refused = {
@@ -114,7 +115,7 @@ def _process(jobs: tuple[Job, ...], cache: Cache, config: BuildConfig) -> _Proce
     refused = {i: _printable(reason) for i, reason in refused.items()}
     if refused and config.strict:
         raise InputError(refused[min(refused)])
-    _check_classes(config, jobs, refused)
+    _check_classes(config, found, refused)
     made = tuple(
         Made(job, key, cache.facts(key))
         for i, (job, key) in enumerate(zip(jobs, keys, strict=True))
@@ -124,18 +125,21 @@ def _process(jobs: tuple[Job, ...], cache: Cache, config: BuildConfig) -> _Proce
     return _Processed(made, reasons, sum(i not in refused for i in missing))
 
 
-def _check_classes(config: BuildConfig, jobs: tuple[Job, ...], refused: dict[int, str]) -> None:
+def _check_classes(config: BuildConfig, found: Found, refused: dict[int, str]) -> None:
     """Say why, if of all the files of a class none, or too few, can be used."""
     for name in config.classes:
-        places = [i for i, job in enumerate(jobs) if job.class_name == name]
+        places = [i for i, job in enumerate(found.jobs) if job.class_name == name]
         reasons = [refused[i] for i in places if i in refused]
         left = len(places) - len(reasons)
+        if not places:  # its files were left out before they were read
+            reasons = [line for line in found.left_out if f"/{name}" in line or " files of" in line]
         if reasons and left < config.exemplars_per_class:
             more = (
                 f"; and {len(reasons) - _MOST_REASONS} more" if len(reasons) > _MOST_REASONS else ""
             )
             raise InputError(
-                f"class {name}: {left} of {len(places)} models can be used, fewer than "
+                f"class {name}: {left} of {max(len(places), len(reasons))} models can be used, "
+                "fewer than "
                 f"--exemplars-per-class {config.exemplars_per_class}; left out: "
                 f"{'; '.join(reasons[:_MOST_REASONS])}{more}"
             )

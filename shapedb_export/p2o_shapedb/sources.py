@@ -106,7 +106,7 @@ def _tell_of_others(root: Path, classes: tuple[str, ...]) -> None:
 def _unread(config: BuildConfig) -> Iterator[str]:
     for root in config.cad:
         folders = [root / name for name in config.classes if (root / name).is_dir()]
-        line = unread_line(root, itertools.chain.from_iterable(map(walk, folders)))
+        line = unread_line(root, itertools.chain(root.iterdir(), *map(walk, folders)))
         if line:
             log.warning("%s", line)
             yield line

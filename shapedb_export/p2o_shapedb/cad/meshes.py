@@ -128,7 +128,8 @@ def find_cad(root: Path, classes: tuple[str, ...]) -> tuple[CadFile, ...]:
 def _what_is_there(root: Path, classes: tuple[str, ...]) -> str:
     folders = sorted(path.name for path in root.iterdir() if path.is_dir())
     if not folders:
-        return "; it holds no folders"
+        unread = unread_line(root, root.iterdir())
+        return f"; it holds no folders; {unread}" if unread else "; it holds no folders"
     more = ", .." if len(folders) > _MOST_NAMED else ""
     alike = [(name, one) for one in classes for name in alike_folders(root, one)]
     advice = f": rename {alike[0][0]!r} to {alike[0][1]!r}" if alike else ""

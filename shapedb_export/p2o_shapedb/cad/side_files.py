@@ -1,6 +1,7 @@
 """List the files that a CAD file draws on, without reading the model itself."""
 
 import contextlib
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -32,8 +33,12 @@ def side_files(path: Path) -> tuple[Path, ...]:
     names: Iterator[str]
     if suffix == ".obj":
         materials = _found(find, _matches(data, r"(?mi)^[ \t]*mtllib[ \t]+(.+)$"))
-        textures = (name for material in materials for name in _textures(material))
-        return (*materials, *_found(find, textures))
+        textures = [
+            _found(lambda name, beside=beside: folder.locate_loosely(name, beside), _textures(one))
+            for one in materials
+            for beside in {path, one}
+        ]
+        return tuple(dict.fromkeys((*materials, *itertools.chain.from_iterable(textures))))
     if suffix == ".ply":
         head = data[: data.find(b"end_header") + 1]
         return _found(find, _matches(head, r"(?mi)^comment[ \t]+TextureFile[ \t]+(.+)$"))
