@@ -83,7 +83,8 @@ class CadFile:
         name = re.sub(r"[^A-Za-z0-9._-]+", "_", str(below))
         if len(name) <= _MOST_LETTERS:
             return name
-        return f"{name[:_MOST_LETTERS]}-{hashlib.sha256(self.key.encode('utf-8', 'replace')).hexdigest()[:8]}"
+        digest = hashlib.sha256(self.key.encode("utf-8", "replace")).hexdigest()
+        return f"{name[:_MOST_LETTERS]}-{digest[:8]}"
 
 
 def find_cad(root: Path, classes: tuple[str, ...]) -> tuple[CadFile, ...]:
