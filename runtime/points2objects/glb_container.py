@@ -21,8 +21,9 @@ def split_chunks(data: bytes) -> tuple[bytes, bytes | None]:
     _, version, length = struct.unpack_from("<III", data)
     if version != 2:
         raise InputError(f"is GLB version {version}; only 2 is read")
-    if length > len(data):
+    if length > len(data) + 3:  # some writers count padding that they leave out
         raise InputError(f"is truncated: {len(data)} bytes of {length}")
+    length = min(length, len(data))
     chunks: dict[int, bytes] = {}
     start = 12
     while start + 8 <= length and _BIN not in chunks:  # nothing behind it is ours

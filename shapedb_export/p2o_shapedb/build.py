@@ -27,7 +27,7 @@ from p2o_shapedb.progress import Progress
 from p2o_shapedb.reports.oracle_report import measure_oracle
 from p2o_shapedb.reports.report import BuildReport, ClassReport, WorkReport, report_classes
 from p2o_shapedb.sizes import size_warning, usual_size
-from p2o_shapedb.sources import find_jobs
+from p2o_shapedb.sources import Found, find_jobs
 from p2o_shapedb.workers import Limits, run_in_workers
 from points2objects.errors import InputError
 from points2objects.files import sha256
@@ -48,12 +48,12 @@ def build(config: BuildConfig) -> BuildReport:
     clock = _Clock()
     overrides = read_overrides(*config.overrides)
     found = find_jobs(config, overrides)
-    refuse_too_few(config, found.jobs)
+    refuse_too_few(config, found.jobs, found.unused(config.classes))
     cache = Cache(config.cache_folder)
     with writing(cache.root):
         cache.root.mkdir(parents=True, exist_ok=True)
     with clock.stage("models"):
-        processed = _process(found.jobs, cache, config)
+        processed = _process(found, cache, config)
         processed = replace(processed, odd=_odd_sizes(processed.made, overrides))
     refuse_too_few(config, [item.job for item in processed.made], processed.lost)
     with clock.stage("clusters"), Progress("clusters"), writing(cache.root):
@@ -97,8 +97,9 @@ def _odd_sizes(made: tuple[Made, ...], overrides: Overrides) -> dict[str, str]:
     return found
 
 
-def _process(jobs: tuple[Job, ...], cache: Cache, config: BuildConfig) -> _Processed:
+def _process(found: Found, cache: Cache, config: BuildConfig) -> _Processed:
     """Make what the cache lacks, and read everything."""
+    jobs = found.jobs
     with ThreadPoolExecutor(max(config.workers, 1)) as threads:
         keys = list(threads.map(_key, jobs))
     refused = {

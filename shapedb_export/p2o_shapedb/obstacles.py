@@ -12,6 +12,9 @@ from points2objects.errors import InputError
 
 log = logging.getLogger(__name__)
 
+MOST_REASONS = 3
+"""Of a class's files that are left out, so many are named."""
+
 
 @dataclass(frozen=True)
 class ClassCount:
@@ -73,7 +76,7 @@ def refuse_too_few(
 
 def _told(count: ClassCount, config: BuildConfig, refused: Sequence[str]) -> str:
     """Say what a class lacks."""
-    lost = f" ({_count(len(refused), 'file')} left out, like {refused[0]})" if refused else ""
+    lost = f" ({_count(len(refused), 'file')} left out: {_first(refused)})" if refused else ""
     if not count.models:
         like = _spelled_otherwise(count.name, config)
         there = f", but there is {like}: rename it to {count.name}/" if like else ""
@@ -100,6 +103,11 @@ def _ways_out(config: BuildConfig, jobs: Sequence[Job], short: list[ClassCount])
     made = [count.name for count in short if config.procedural_of(count.name) > 0]
     more = f" or more --procedural for {', '.join(made)}" if made else ""
     return "; ".join([*ways, f"or give more --cad{more}"]).removeprefix("or ")
+
+
+def _first(reasons: Sequence[str]) -> str:
+    more = len(reasons) - MOST_REASONS
+    return "; ".join([*reasons[:MOST_REASONS], *([f"and {more} more"] if more > 0 else [])])
 
 
 def _count(number: int, noun: str) -> str:

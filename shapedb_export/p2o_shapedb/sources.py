@@ -3,7 +3,7 @@
 import itertools
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,6 +34,15 @@ class Found:
 
     jobs: tuple[Job, ...]
     left_out: tuple[str, ...]
+
+    def unused(self, classes: Sequence[str]) -> dict[str, list[str]] | None:
+        """Return why classes have no model, as far as the files that were left out tell."""
+        bare = set(classes) - {job.class_name for job in self.jobs}
+        told = {
+            name: [line for line in self.left_out if f"/{name}" in line or " files of" in line]
+            for name in sorted(bare)
+        }
+        return told if any(told.values()) else None
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,7 @@ def _tell_of_others(root: Path, classes: tuple[str, ...]) -> None:
 def _unread(config: BuildConfig) -> Iterator[str]:
     for root in config.cad:
         folders = [root / name for name in config.classes if (root / name).is_dir()]
-        line = unread_line(root, itertools.chain.from_iterable(map(walk, folders)))
+        line = unread_line(root, itertools.chain(root.iterdir(), *map(walk, folders)))
         if line:
             log.warning("%s", line)
             yield line

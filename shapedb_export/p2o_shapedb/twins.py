@@ -34,12 +34,12 @@ def twin_groups(cache: Cache, keys: Sequence[str], extents_m: FloatArray) -> lis
     coarse = np.stack([cache.sdf(key)[::_STEP, ::_STEP, ::_STEP].ravel() for key in keys])
     order = np.argsort(sides[:, 0], kind="stable")
     sorted_sides = sides[order, 0]
-    for place, first in enumerate(order.tolist()):
+    for place, first in enumerate(map(int, order)):
         end = int(np.searchsorted(sorted_sides, sorted_sides[place] + SAME_SIDES, side="right"))
         near = order[place + 1 : end]
         near = near[(np.abs(sides[near] - sides[first]) <= SAME_SIDES).all(axis=1)]
         near = near[(np.abs(coarse[near] - coarse[first]) <= SAME_DISTANCE).all(axis=1)]
-        for other in near.tolist():
+        for other in map(int, near):
             whole = np.abs(cache.sdf(keys[first]) - cache.sdf(keys[other]))
             if float(whole.max()) <= SAME_DISTANCE:
                 _join(groups, first, other)

@@ -129,3 +129,40 @@ def test_sizes_are_those_of_the_training_models(
     )
     expected = ((0.1, 0.3), sofas) if sofas else ()
     assert known_sizes(shapedb) == expected
+
+
+def test_a_model_of_a_wrong_unit_does_not_count_to_the_known_sizes() -> None:
+    def sizes(*diagonals: float) -> tuple[tuple[float, float], ...]:
+        models = tuple(
+            ModelEntry(
+                f"mug/{i}",
+                "mug",
+                "train",
+                "s",
+                "CC0",
+                "",
+                True,
+                (d * 0.6, d * 0.64, d * 0.48),
+                1,
+                0,
+            )
+            for i, d in enumerate(diagonals)
+        )
+        count = len(models)
+        return known_sizes(
+            ShapeDB(
+                classes=("mug",),
+                exemplars_per_class=1,
+                models=models,
+                sdf=np.zeros((1, 32, 32, 32), np.float32),
+                points=np.zeros((count, 512, 3), np.float32),
+                exemplar_id=np.zeros(count, int),
+                exemplar_model=np.array([0]),
+                soft_labels=np.ones((count, 1), np.float32),
+                soft_radius=np.ones(1, np.float32),
+            )
+        )
+
+    assert sizes(0.17, 0.18, 0.2, 6.97) == ((0.17, 0.2),)
+    assert sizes(0.17, 0.18, 0.2, 0.0018) == ((0.17, 0.2),)
+    assert sizes(0.15, 0.2, 6.97) == ((0.15, 0.2),)

@@ -189,6 +189,8 @@ def test_overlays_of_a_recording_have_a_rate_that_can_be_shown(
     session = {"points2objects_session": 1, "frames": frames}
     (tmp_path / "session.json").write_text(json.dumps(session), encoding="utf-8")
     assert open_source(str(tmp_path), OPTIONS).fps == pytest.approx(fps)
+
+
 def test_lens_named_in_the_picture_is_heeded_unless_the_user_says_otherwise(tmp_path: Path) -> None:
     ok, jpeg = cv2.imencode(".jpg", np.zeros((48, 72, 3), np.uint8))
     assert ok

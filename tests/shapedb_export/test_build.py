@@ -1,5 +1,7 @@
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -348,3 +350,72 @@ def test_misuse_is_one_line_and_code_2(
     assert message in done.stderr
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_class_without_a_usable_file_says_why(tmp_path: Path) -> None:
+    root = write_cad(tmp_path / "cad")
+    (root / "mug").mkdir()
+    for i in range(5):
+        (root / "mug" / f"m{i}.obj").write_text(f"v {i} 0 0\n")
+    words = r"--exemplars-per-class 2 needs as many: class mug has no models \(5 files left out: "
+    words += r"\S*m0\.obj: holds no triangles; \S*m1\.obj: .*; and 2 more\); none can be read"
+    with pytest.raises(InputError, match=words):
+        build(cad_config(tmp_path / "db", root, classes=("table", "mug")))
+    # So does one with too few: the reasons are those of its own files.
+    for i in range(2):
+        (root / "table" / f"t{i}.glb").write_bytes(b"glTF")
+    words = r"table has 1 training model \(2 files left out: .*t0\.glb: is no GLB.*t1\.glb: is no"
+    with pytest.raises(InputError, match=words):
+        build(cad_config(tmp_path / "db", root))
+
+
+def test_one_shape_in_several_formats_is_on_one_side(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = write_cad(tmp_path / "cad", 6)
+    for name, unit in (("t0.obj", 1.0), ("t0.stl", 1.0), ("t0-cm.ply", 100.0), ("t0.off", 1.0)):
+        mesh = trimesh.load(root / "table" / "t0.glb", force="mesh")
+        mesh.apply_scale(unit)
+        mesh.export(root / "table" / name)
+    shutil.copy(root / "table" / "t0.glb", root / "table" / "copy of t0.glb")
+    toml = tmp_path / "mine.toml"
+    toml.write_text('[file."table/t0-cm.ply"]\nunit_m = 0.01\n')
+    for seed in range(3):
+        config = cad_config(
+            tmp_path / "db", root, val_share=0.4, seed=seed, overrides=(toml,), overwrite=True
+        )
+        models = build(config).database.models
+        same = {m.split for m in models if m.id.startswith(("table/t0", "table/copy"))}
+        assert len(same) == 1
+        assert {m.split for m in models} == {"train", "val"}
+    assert (
+        "6 models are one shape, and kept on one side of the split: table/copy_of_t0" in caplog.text
+    )
+
+
+def test_a_wrong_unit_is_warned_of_and_stays(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = write_cad(tmp_path / "cad")
+    mesh = trimesh.load(root / "table" / "t1.glb", force="mesh")
+    mesh.apply_scale(1 / 25.4)
+    mesh.export(root / "table" / "inches.glb")
+    report = build(cad_config(tmp_path / "db", root))
+    assert len(report.database.models) == 4
+    assert caplog.text.count("is its unit right?") == 1
+    words = r"its diagonal is 0\.0\d+ m, 1/2\d[.\d]* of what is usual in its class"
+    assert re.search(rf"inches\.glb: {words}", caplog.text)
+    assert re.search(words, report.repaired["table/inches"][-1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
+def test_a_name_that_is_no_text_costs_nothing(tmp_path: Path) -> None:
+    root = write_cad(tmp_path / "cad")
+    strange = os.fsencode(root / "table") + b"/St\xfchl.obj"
+    with open(strange, "w") as file:  # noqa: PTH123 - pathlib takes text only
+        file.write("nothing")
+    os.rename(root / "table" / "t2.glb", os.fsencode(root / "table") + b"/\xfe\xff.glb")  # noqa: PTH104
+    report = build(cad_config(tmp_path / "db", root))
+    assert len(report.database.models) == 3
+    assert "St?hl.obj: " in report.refused[0]
+    describe(report).encode()

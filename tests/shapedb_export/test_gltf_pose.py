@@ -130,13 +130,23 @@ def test_vertices_between_joints_lie_between_them(tmp_path: Path) -> None:
     joints = np.tile(np.array([[0, 1, 0, 0]], np.uint8), (4, 1))
     weights = np.tile(np.array([[0.5, 1.5, 0, 0]], np.float32), (4, 1))  # not of sum 1
     weights[0] = 0  # hangs on its first joint
-    nodes = [{"mesh": 0, "skin": 0}, {"children": [2, 3]}, {"translation": [4, 0, 0]}, {}]
+    nodes: list[dict[str, Any]] = [
+        {"mesh": 0, "skin": 0},
+        {"children": [2, 3]},
+        {"translation": [4, 0, 0]},
+        {},
+    ]
     mesh = load(tmp_path, skinned(nodes, [2, 3]), joints, weights)
     matches(mesh, np.add(POINTS, [[4, 0, 0], [1, 0, 0], [1, 0, 0], [1, 0, 0]]))
 
 
 def test_joints_outside_of_the_scene_count(tmp_path: Path) -> None:
-    nodes = [{"mesh": 0, "skin": 0}, {}, {"children": [3], "scale": [2, 2, 2]}, {}]
+    nodes: list[dict[str, Any]] = [
+        {"mesh": 0, "skin": 0},
+        {},
+        {"children": [3], "scale": [2, 2, 2]},
+        {},
+    ]
     matches(load(tmp_path, skinned(nodes, [3]), JOINTS, WEIGHTS), 2 * POINTS)
 
 

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from p2o_shapedb.cad.meshes import RawMesh, load_mesh
+from p2o_shapedb.cad.side_files import side_files
 from points2objects.errors import InputError
 
 # A box of 1 x 2 x 3: area 22, volume 6.
@@ -288,3 +289,21 @@ def test_a_damaged_texture_is_noted_and_its_factor_stays(tmp_path: Path) -> None
     mesh = load(tmp_path, text, m_mtl="newmtl m\nKd 1 0 0\nmap_Kd t.png\n", **{"t.png": b"no"})
     assert (mesh.colors == [255, 0, 0]).all()
     assert mesh.repairs[0].startswith("texture not read: is no image")
+
+
+def test_a_texture_without_coordinates_is_no_colour(tmp_path: Path) -> None:
+    texture(tmp_path / "wood.png", [[WOOD]])
+    text = "mtllib m.mtl\nusemtl m\n" + VERTICES + FACES
+    mesh = load(tmp_path, text, m_mtl="newmtl m\nmap_Kd wood.png\n")
+    assert not mesh.has_color
+    assert (mesh.colors == 170).all()
+    mesh = load(tmp_path, text, m_mtl="newmtl m\nKd 1 0 0\nmap_Kd wood.png\n")
+    assert (mesh.colors == [255, 0, 0]).all()
+
+
+def test_textures_may_lie_beside_their_material_file(tmp_path: Path) -> None:
+    texture(tmp_path / "mat" / "wood.png", [[WOOD]])
+    text = "mtllib mat/m.mtl\nusemtl m\n" + VERTICES + UV + UV_FACES
+    mesh = load(tmp_path, text, mat__m_mtl="newmtl m\nmap_Kd wood.png\n")
+    assert (mesh.colors == WOOD).all()
+    assert [p.name for p in side_files(tmp_path / "a.obj")] == ["m.mtl", "wood.png"]

@@ -77,9 +77,7 @@ def test_a_class_whose_files_are_all_refused_says_why(tmp_path: Path) -> None:
     root = write_boxes(tmp_path / "cad", {"lamp": 2, "cabinet": 2}, ship=True)
     for file in (root / "lamp").iterdir():
         file.write_text("v 1 2", "utf-8")
-    with pytest.raises(
-        InputError, match=r"class lamp has no models \(2 files left out, like .*obj"
-    ):
+    with pytest.raises(InputError, match=r"class lamp has no models \(2 files left out: .*obj"):
         build(config_of(root, exemplars_per_class=2))
 
 

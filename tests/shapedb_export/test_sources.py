@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import trimesh as trimesh_typed
+from PIL import Image
 
 from p2o_shapedb.build import build
 from p2o_shapedb.cad.overrides import read_overrides
@@ -172,3 +173,44 @@ def test_a_tree_without_the_classes_says_what_was_looked_for(tmp_path: Path) -> 
         find_jobs(config, read_overrides())
     with pytest.raises(InputError, match=r"--shapenet .*: no such folder"):
         find_jobs(BuildConfig(shapenet=(tmp_path / "none",)), read_overrides())
+
+
+def test_models_in_subfolders_build_with_their_textures(cad: Path) -> None:
+    for name in ("foo", "bar"):
+        folder = cad / "chair" / name
+        (folder / "textures").mkdir(parents=True)
+        Image.fromarray(np.full((2, 2, 3), (200, 60, 20), np.uint8)).save(
+            folder / "textures" / "wood.png"
+        )
+        (folder / "scene.mtl").write_text("newmtl wood\nmap_Kd textures/wood.png\n")
+        uv = "".join("vt 0.5 0.5\n" for _ in range(8))
+        box = trimesh.creation.box([0.5, 1.0, 0.6])
+        lines = [f"v {x} {y} {z}" for x, y, z in box.vertices]
+        lines += ["f " + " ".join(f"{i + 1}/1" for i in face) for face in box.faces]
+        head = "mtllib scene.mtl\nusemtl wood\n"
+        (folder / "scene.obj").write_text(head + uv + "\n".join(lines) + "\n")
+    found = jobs(cad).jobs
+    assert [job.id for job in found] == ["chair/bar_scene", "chair/foo_scene"]
+    assert (process_model(found[0]).mesh.colors == [200, 60, 20]).all()
+    # Patterns of --overrides reach them by their path.
+    assert jobs(cad, '[file."chair/foo/*"]\nskip = true\n').jobs[0].id == "chair/bar_scene"
+
+
+def test_files_of_other_formats_are_one_line_of_the_report(
+    cad: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    chair().export(cad / "chair" / "a.obj")
+    for name in ("b.fbx", "c.FBX", "d.usdz"):
+        (cad / "chair" / name).touch()
+    (line,) = jobs(cad).left_out
+    assert "3 files of other formats not read (2 .fbx, 1 .usdz); convert models to .glb" in line
+    assert line in caplog.text
+
+
+def test_a_folder_of_nearly_the_classs_name_is_warned_of(
+    cad: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    chair().export(cad / "chair" / "a.obj")
+    (cad / "Mugs").mkdir()
+    assert len(jobs(cad, classes=("chair", "mug")).jobs) == 1
+    assert "the folder 'Mugs' is not read for the class mug; rename it" in caplog.text

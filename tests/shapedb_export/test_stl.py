@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from p2o_shapedb.cad.meshes import RawMesh, load_mesh
+from p2o_shapedb.cad.model_folder import LoadLimits
 from points2objects.errors import InputError
 
 POINTS = np.array([[0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 3]], np.float32)
@@ -108,3 +109,11 @@ def test_what_cannot_be_read_gets_one_clear_line(
     with pytest.raises(InputError, match=words) as error:
         load(tmp_path, content)
     assert "\n" not in str(error.value)
+
+
+def test_indentation_does_not_count_as_words(tmp_path: Path) -> None:
+    (tmp_path / "a.stl").write_text(text().replace("\n", "\n" + " " * 50))
+    limits = LoadLimits(text_values=200)
+    assert len(load_mesh(tmp_path / "a.stl", limits).faces) == 4
+    with pytest.raises(InputError, match="has more than 3 triangles"):
+        load_mesh(tmp_path / "a.stl", LoadLimits(triangles=3))

@@ -84,7 +84,8 @@ class CadFile:
         name = re.sub(r"[^A-Za-z0-9._-]+", "_", str(below))
         if len(name) <= _MOST_LETTERS:
             return name
-        return f"{name[:_MOST_LETTERS]}-{hashlib.sha256(self.key.encode()).hexdigest()[:8]}"
+        digest = hashlib.sha256(self.key.encode("utf-8", "replace")).hexdigest()
+        return f"{name[:_MOST_LETTERS]}-{digest[:8]}"
 
 
 def find_cad(root: Path, classes: tuple[str, ...]) -> tuple[CadFile, ...]:
@@ -129,7 +130,8 @@ def find_cad(root: Path, classes: tuple[str, ...]) -> tuple[CadFile, ...]:
 def _what_is_there(root: Path, classes: tuple[str, ...]) -> str:
     folders = sorted(path.name for path in root.iterdir() if path.is_dir())
     if not folders:
-        return "; it holds no folders"
+        unread = unread_line(root, root.iterdir())
+        return f"; it holds no folders; {unread}" if unread else "; it holds no folders"
     more = ", .." if len(folders) > _MOST_NAMED else ""
     alike = [(name, one) for one in classes for name in alike_folders(root, one)]
     counts = Counter(p.parent.name for p in root.glob("*/*") if p.suffix.lower() in EXTENSIONS)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from p2o_shapedb.cad.mesh_colors import ImageReader, sample_nearest, to_bytes
+from p2o_shapedb.cad.mesh_colors import GREY, ImageReader, sample_nearest, to_bytes
 from p2o_shapedb.cad.mesh_part import MeshFile, MeshPart
 from p2o_shapedb.cad.model_folder import LoadLimits
 from p2o_shapedb.cad.mtl import Material, Materials, parse_materials
@@ -99,7 +99,7 @@ def parse_obj(text: str, limits: LoadLimits) -> ParsedObj:
             points.add(rest)
         elif key == "vt":
             uv.add(rest)
-        elif key == "f":
+        elif key in ("f", "fo"):  # the latter is a face in old files
             try:
                 faces.add(rest, material, len(points), len(uv))
             except (ValueError, OverflowError) as error:
@@ -123,7 +123,7 @@ def _statements(text: str) -> Iterator[tuple[int, tuple[str, str]]]:
             key, rest = words
             key = key.lower()
             # Names may hold a "#", as 3ds Max's do; "1.#IND" is a number.
-            if "#" in rest and key in ("v", "vt", "f"):
+            if "#" in rest and key in ("v", "vt", "f", "fo"):
                 rest = re.split(r"(?:^|\s)#", rest)[0]
             yield line.start(), (key, rest)
 
@@ -265,10 +265,13 @@ class _Painter:
         colors = self._plain(material, split.vertices, hidden=image is not None)
         if image is not None and texture is not None:
             with_uv = split.tags > 0
-            plain = np.ones((len(split.tags), 3)) if colors is None else colors
             uv = texture.placed(parsed.uv[split.tags[with_uv] - 1])
-            colors = plain.copy()
-            colors[with_uv] *= sample_nearest(image, uv) / 255.0
+            seen = sample_nearest(image, uv) / 255.0
+            if colors is not None:
+                colors[with_uv] *= seen
+            elif with_uv.any():
+                colors = np.tile(np.array(GREY) / 255.0, (len(split.tags), 1))
+                colors[with_uv] = seen
         found = None if colors is None else to_bytes(np.nan_to_num(colors))
         return MeshPart(parsed.vertices[split.vertices], split.faces, found)
 

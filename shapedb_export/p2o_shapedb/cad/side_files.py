@@ -1,9 +1,10 @@
 """List the files that a CAD file draws on, without reading the model itself."""
 
 import contextlib
+import itertools
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from p2o_shapedb.cad.model_folder import LoadLimits, ModelFolder
@@ -28,18 +29,19 @@ def side_files(path: Path) -> tuple[Path, ...]:
         data = file.read(MOST_READ)
     suffix = path.suffix.lower()
     folder = ModelFolder.of(path, _LIMITS)
-    find: Callable[[str], Path] = lambda name: folder.locate_loosely(name, path)  # noqa: E731
-    names: Iterator[str]
     if suffix == ".obj":
-        materials = _found(find, _matches(data, r"(?mi)^[ \t]*mtllib[ \t]+(.+)$"))
-        textures = (name for material in materials for name in _textures(material))
-        return (*materials, *_found(find, textures))
+        libraries = _matches(data, r"(?mi)^[ \t]*mtllib[ \t]+(.+)$")
+        materials = _found(folder, libraries, path)
+        textures = [
+            _found(folder, _textures(one), beside) for one in materials for beside in (path, one)
+        ]
+        return tuple(dict.fromkeys((*materials, *itertools.chain.from_iterable(textures))))
     if suffix == ".ply":
         head = data[: data.find(b"end_header") + 1]
-        return _found(find, _matches(head, r"(?mi)^comment[ \t]+TextureFile[ \t]+(.+)$"))
+        names = _matches(head, r"(?mi)^comment[ \t]+TextureFile[ \t]+(.+)$")
+        return _found(folder, names, path)
     if suffix in (".glb", ".gltf"):
-        names = _uris(data)
-        return _found(lambda name: folder.locate(name, path, encoded=True), names)
+        return _found(folder, _uris(data), path, encoded=True)
     return ()
 
 
@@ -63,9 +65,14 @@ def _uris(data: bytes) -> Iterator[str]:
             yield json.loads(found)
 
 
-def _found(find: Callable[[str], Path], names: Iterator[str]) -> tuple[Path, ...]:
+def _found(
+    folder: ModelFolder, names: Iterator[str], beside: Path, encoded: bool = False
+) -> tuple[Path, ...]:
     paths = set()
     for name in names:
         with contextlib.suppress(InputError):
-            paths.add(find(name))
+            if encoded:
+                paths.add(folder.locate(name, beside, encoded=True))
+            else:
+                paths.add(folder.locate_loosely(name, beside))
     return tuple(sorted(paths))

@@ -10,8 +10,11 @@ from p2o_shapedb.cad.polygons import Polygons
 from p2o_shapedb.cad.surface import Surface, check_triangles
 from p2o_shapedb.cad.text_file import decode_text, to_floats
 from points2objects.errors import InputError
+from points2objects.geometry import FloatArray
 
 _HEADER_BYTES, _TRIANGLE_BYTES = 84, 50
+_WORDS_AT_ONCE = 1 << 18
+_VERTEX_OR_END = re.compile(r"vertex\s+(\S+)\s+(\S+)\s+(\S+)|endloop")
 _TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 
 
@@ -31,7 +34,7 @@ def read_stl(data: bytes, limits: LoadLimits) -> tuple[MeshPart, tuple[str, ...]
         b"\0" not in data or data.startswith((b"\xff\xfe", b"\xfe\xff"))
     )
     if (claimed < 0 or behind != 0) and is_text:
-        return _text(decode_text(data, limits), limits), ()
+        return _text(decode_text(data, limits, count_words=False), limits), ()
     if claimed < 0 or behind < 0:
         raise InputError(
             f"is no STL file, or truncated: its header claims {max(claimed, 0)} triangles, "
@@ -48,17 +51,24 @@ def read_stl(data: bytes, limits: LoadLimits) -> tuple[MeshPart, tuple[str, ...]
 def _text(text: str, limits: LoadLimits) -> MeshPart:
     # What a solid is called must not be taken for a vertex; a file may also have no line ends.
     text = re.sub(r"(?im)^[ \t]*(?:end[ \t]*)?solid(?![^\n]*\bfacet\b)[^\n]*", " ", text).lower()
-    words = text.split()
-    begins = [place for place, word in enumerate(words) if word == "vertex"]
-    if len(begins) > 3 * limits.triangles:
+    if max(text.count("endloop"), text.count("vertex") // 3) > limits.triangles:
         raise InputError(f"has more than {limits.triangles} triangles")
-    if begins and begins[-1] + 4 > len(words):
+    chunks: list[FloatArray] = [np.zeros((0, 3))]
+    rows: list[str] = []
+    counts = [0]
+    for found in _VERTEX_OR_END.finditer(text):
+        if found[1] is None:
+            counts.append(0)
+            continue
+        rows += found.group(1, 2, 3)
+        counts[-1] += 1
+        if len(rows) >= _WORDS_AT_ONCE:
+            chunks.append(to_floats(rows, "a vertex").reshape(-1, 3))
+            rows = []
+    vertices = np.concatenate([*chunks, to_floats(rows, "a vertex").reshape(-1, 3)])
+    if len(vertices) < text.count("vertex"):
         raise InputError("is truncated: its last vertex has fewer than three numbers")
-    numbers = [word for place in begins for word in words[place + 1 : place + 4]]
-    vertices = to_floats(numbers, "a vertex").reshape(-1, 3)
-    loops = np.array([place for place, word in enumerate(words) if word == "endloop"], np.int64)
-    counts = np.diff(np.searchsorted(np.array(begins, np.int64), loops), prepend=0)
-    if counts.sum() < len(vertices):
+    if counts.pop():
         raise InputError("is truncated: its last facet does not end")
-    polygons = Polygons(np.arange(len(vertices)), counts)
+    polygons = Polygons(np.arange(len(vertices)), np.array(counts, np.int64))
     return Surface(vertices, polygons).part(limits)

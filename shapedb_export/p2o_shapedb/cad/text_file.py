@@ -20,11 +20,16 @@ _MARKS = (
 _BLANKS = b" \t\r\n\v\f"
 
 
-def decode_text(data: bytes, limits: LoadLimits) -> str:
+def decode_text(data: bytes, limits: LoadLimits, count_words: bool = True) -> str:
     """Return the text of a file, its lines ended by line feeds only.
 
     Bytes that are no UTF become one letter each (Latin-1), so that nothing is lost: numbers and
     keywords are ASCII, and `text_names.spellings` says what a name may have meant.
+
+    Args:
+        data: The bytes.
+        limits: What reading may cost.
+        count_words: Whether each blank stands for a word that will take memory; STL is indented.
 
     Raises:
         InputError: No text, or more of it than the limits allow.
@@ -35,7 +40,7 @@ def decode_text(data: bytes, limits: LoadLimits) -> str:
             "binary format"
         )
     words = len(data) - len(data.translate(None, _BLANKS))
-    if words > limits.text_values:
+    if count_words and words > limits.text_values:
         raise InputError(
             f"has {words} words; at most {limits.text_values} are read: save it as a binary format"
         )
