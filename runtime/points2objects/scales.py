@@ -21,6 +21,8 @@ from points2objects.tensors import OutputMaps
 
 SAME_RECTANGLE = 0.5
 """Two looks found one object if the rectangles about it overlap by this much."""
+NESTED = 0.8
+"""The same if so much of the smaller lies in the larger: a look saw a part for the whole."""
 
 USUAL_SHARE = (0.75, 1.3)
 """Of the view a picture's longer side fills so much if its lens is a usual one."""
@@ -111,7 +113,7 @@ def each_once(looked: Looked, camera: Camera, spec: ModelSpec) -> Peaks:
     """
     peaks = looked.peaks
     boxes = rectangles(place_level(peaks, camera, spec), camera)
-    alike = rectangle_iou(boxes, boxes) >= SAME_RECTANGLE
+    alike = (rectangle_iou(boxes, boxes) >= SAME_RECTANGLE) | (_share_within(boxes) >= NESTED)
     alike &= peaks.class_id[:, None] == peaks.class_id
     alike &= looked.look[:, None] != looked.look
     kept: list[int] = []
@@ -156,6 +158,15 @@ def rectangle_iou(first: FloatArray, second: FloatArray) -> FloatArray:
     common = np.maximum(high - low, 0.0).prod(axis=-1)
     area, other = ((box[:, 2:] - box[:, :2]).prod(axis=-1) for box in (first, second))
     return np.asarray(common / np.maximum(area[:, None] + other[None] - common, 1e-9))
+
+
+def _share_within(boxes: FloatArray) -> FloatArray:
+    """Return the part of the smaller of two rectangles that lies in the larger, (n, n)."""
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    common = np.maximum(high - low, 0.0).prod(axis=-1)
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=-1)
+    return np.asarray(common / np.maximum(np.minimum(area[:, None], area), 1e-9))
 
 
 def _with_shorter_lens(camera: Camera, scale: float) -> Camera:

@@ -19,7 +19,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import Any
 
 from points2objects.errors import BundleError, Points2ObjectsError
 from points2objects.files import sha256
@@ -159,9 +158,6 @@ def _python() -> str | None:
 
 def _run_python(python: str, message: bytes, limit_s: float) -> Outcome:
     path = json.dumps([str(Path(entry).absolute()) for entry in sys.path if isinstance(entry, str)])
-    options: dict[str, Any] = {}
-    if sys.platform == "win32":
-        options["creationflags"] = subprocess.CREATE_NO_WINDOW
     # Isolated, so that no module of the working directory comes first; our path follows as is.
     with subprocess.Popen(
         [python, "-I", "-c", _PROGRAM, path],
@@ -169,7 +165,7 @@ def _run_python(python: str, message: bytes, limit_s: float) -> Outcome:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env=_environment(os.environ),
-        **options,
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # Windows has it.
     ) as child:
         try:
             said, _ = child.communicate(message, timeout=limit_s)

@@ -104,7 +104,8 @@ class BuildConfig:
             return 0
         if isinstance(self.procedural, int):
             return self.procedural
-        counts = dict(word.split("=") for word in self.procedural if "=" in word)
+        pairs = [word.partition("=") for word in self.procedural if "=" in word]
+        counts = {name: count for name, _, count in pairs}
         rest = next((word for word in self.procedural if "=" not in word), "0")
         return int(counts.get(class_name, rest))
 
@@ -181,7 +182,8 @@ def _check_procedural(procedural: int | tuple[str, ...], classes: tuple[str, ...
     """Refuse counts that are none, and classes that are none or that nothing generates."""
     words = (str(procedural),) if isinstance(procedural, int) else procedural
     plain = [word for word in words if "=" not in word]
-    pairs = [word.partition("=")[::2] for word in words if "=" in word]
+    given = [word.partition("=") for word in words if "=" in word]
+    pairs = [(name, count) for name, _, count in given]
     counts = [*plain, *(count for _, count in pairs)]
     wrong = [count for count in counts if not (count.isascii() and count.isdigit())]
     if wrong or len(plain) > 1 or len(dict(pairs)) < len(pairs):

@@ -85,7 +85,8 @@ class Progress:
         parts = [f"{_minutes(seconds)} so far"]
         if self._unit:
             of = f" of {self.total}" if self.total else ""
-            parts.insert(0, f"{self.done}{of} {self._unit}s")
+            plural = "es" if self._unit.endswith(("ch", "sh")) else "s"
+            parts.insert(0, f"{self.done}{of} {self._unit}{plural}")
         fresh = self.done - self._before
         if self.total and fresh:
             left = seconds / fresh * max(self.total - self.done, 0)

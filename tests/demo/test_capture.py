@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from p2o_demo.capture import open_source
-from p2o_demo.config import CaptureOptions
+from p2o_demo.config import CaptureOptions, DemoConfig
 from points2objects.errors import InputError
 
 OPTIONS = CaptureOptions(fov_deg=60, world_up="+y", support_height=None)
@@ -189,3 +189,21 @@ def test_overlays_of_a_recording_have_a_rate_that_can_be_shown(
     session = {"points2objects_session": 1, "frames": frames}
     (tmp_path / "session.json").write_text(json.dumps(session), encoding="utf-8")
     assert open_source(str(tmp_path), OPTIONS).fps == pytest.approx(fps)
+def test_lens_named_in_the_picture_is_heeded_unless_the_user_says_otherwise(tmp_path: Path) -> None:
+    ok, jpeg = cv2.imencode(".jpg", np.zeros((48, 72, 3), np.uint8))
+    assert ok
+    pointer, focal = "8769 0004 00000001 0000001a", "a405 0003 00000001 001a 0000"
+    tiff = bytes.fromhex(f"4d4d002a 00000008 0001 {pointer} 00000000 0001 {focal} 00000000")
+    block = b"Exif\0\0" + tiff
+    length = (len(block) + 2).to_bytes(2, "big")
+    told = jpeg.tobytes()[:2] + b"\xff\xe1" + length + block + jpeg.tobytes()[2:]
+    (tmp_path / "a.jpg").write_bytes(told)
+
+    def focal_px(options: CaptureOptions) -> float:
+        (frame,) = open_source(str(tmp_path / "a.jpg"), options).frames
+        return float(frame.camera.K[0, 0])
+
+    by_default = DemoConfig("a.jpg").capture
+    # 36 mm of film behind 26 mm.
+    assert focal_px(by_default) == pytest.approx(26 / 36 * 72)
+    assert focal_px(DemoConfig("a.jpg", fov_deg=90).capture) == pytest.approx(36)

@@ -108,7 +108,7 @@ def _layer(rng: np.random.Generator, width: int, made: int) -> Layer:
 
 
 def _database() -> ShapeDB:
-    entry = ModelEntry("chair/a", "chair", "train", "t", "CC0-1.0", "", True, (1.0,) * 3, 1, 0)
+    entry = ModelEntry("chair/a", "chair", "train", "t", "CC0-1.0", "", True, (1.0, 1.0, 1.0), 1, 0)
     one = np.zeros(1, int)
     sdf, points = np.zeros((1, 32, 32, 32)), np.zeros((1, 512, 3))
     return ShapeDB(("chair",), 1, (entry,), sdf, points, one, one, np.ones((1, 1)), np.ones(1))

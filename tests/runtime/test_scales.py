@@ -121,9 +121,8 @@ def test_rectangles_hold_the_points_and_end_at_the_picture() -> None:
 
 def test_overlap_of_rectangles_by_hand() -> None:
     boxes = np.array([[0.0, 0, 2, 2], [1, 0, 3, 2], [5, 5, 6, 6]])
-    np.testing.assert_allclose(
-        rectangle_iou(boxes, boxes), [[1, 1 / 3, 0], [1 / 3, 1, 0], [0, 0, 1]]
-    )
+    by_hand = np.array([[1, 1 / 3, 0], [1 / 3, 1, 0], [0, 0, 1.0]])
+    np.testing.assert_allclose(rectangle_iou(boxes, boxes), by_hand)
 
 
 @pytest.mark.parametrize("scales", [(), (0.0,), (1.0, 9.0), (float("nan"),)])
@@ -155,7 +154,7 @@ def test_pictures_are_looked_at_as_often_as_asked_and_sessions_once(
     assert once(image).labels == ("chair",) * seen_by_one
     assert twice(image, posed).labels == once(image, posed).labels == ("chair",) * seen_by_one
     scene = twice(image)
-    # This network says the same size of whatever it sees: looks far apart see different things.
-    assert scene.labels == ("chair",) * (2 if seen_by_one and second > 2 else 1)
+    # This network says the same size of whatever it sees; what lies in the other is the same.
+    assert scene.labels == ("chair",)
     middle = [310 + side / 2, 230 + side / 2]
-    np.testing.assert_allclose(scene.detections.center, [middle] * len(scene), atol=12)
+    np.testing.assert_allclose(scene.detections.center, np.array([middle]), atol=12)

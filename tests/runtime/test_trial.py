@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from points2objects.metadata import check_structure
 from points2objects.trial import cache_folder, try_model
 
 ModelWriter = Callable[..., bytes]
+SPLIT = 49
 
 
 @pytest.fixture(autouse=True)
@@ -29,17 +31,26 @@ def tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def crashing(spec: ModelSpec, write_model: ModelWriter) -> bytes:
-    """A model whose parts are all there, but a convolution does without its weights: SIGSEGV."""
-    from ai_edge_litert import schema_py_generated as schema
-    from flatbuffers import Builder  # type: ignore[import-untyped,unused-ignore]
-
-    model = schema.ModelT.InitFromPackedBuf(write_model(spec))
-    model.subgraphs[0].operators[3].inputs = [1, -1, 5]
-    builder = Builder(1 << 16)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    made = bytes(builder.Output())
+    """A model whose parts are all there, but its pooling is a split that has no axis: SIGSEGV."""
+    model = _opened(write_model(spec))
+    model.operatorCodes[0].builtinCode = model.operatorCodes[0].deprecatedBuiltinCode = SPLIT
+    made = _closed(model)
     check_structure(made)
     return made
+
+
+def _opened(model: bytes) -> Any:
+    from ai_edge_litert import schema_py_generated as schema
+
+    return schema.ModelT.InitFromPackedBuf(model)
+
+
+def _closed(model: Any) -> bytes:
+    from flatbuffers import Builder  # type: ignore[import-untyped,unused-ignore]
+
+    builder = Builder(1 << 16)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
 
 def _bundle(folder: Path, spec: ModelSpec, model: bytes) -> Path:
@@ -76,13 +87,16 @@ def test_a_sound_model_is_tried_once(
 def test_what_would_end_the_process_is_refused_in_one_line(
     spec: ModelSpec, crashing: bytes, tried: Path, monkeypatch: pytest.MonkeyPatch, frozen: bool
 ) -> None:
-    """A frozen app is its own `sys.executable`, which must not be started as if it were Python."""
+    """A frozen app is its own `sys.executable`, which must not be started as if it were Python.
+
+    Its child is a copy of this process, where the network finds other things in place of weights.
+    """
+    words = r"ended the process that tried it \(SIG"
     if frozen:
         monkeypatch.setattr(sys, "frozen", True, raising=False)
         monkeypatch.setattr(sys, "executable", "/nowhere/app")
-    with pytest.raises(
-        BundleError, match=r"ended the process that tried it \(SIGSEGV\)"
-    ) as refused:
+        words += "|takes more memory|fails on an image"
+    with pytest.raises(BundleError, match=words) as refused:
         try_model(crashing, spec)
     assert "\n" not in str(refused.value)
     assert not tried.exists()
@@ -212,10 +226,7 @@ def test_a_cache_that_cannot_be_written_costs_only_time(
 def test_what_a_model_names_must_be_there(
     spec: ModelSpec, write_model: ModelWriter, field: str, words: str
 ) -> None:
-    from ai_edge_litert import schema_py_generated as schema
-    from flatbuffers import Builder
-
-    model = schema.ModelT.InitFromPackedBuf(write_model(spec))
+    model = _opened(write_model(spec))
     graph = model.subgraphs[0]
     if field == "inputs":
         graph.inputs = [1000]
@@ -233,10 +244,8 @@ def test_what_a_model_names_must_be_there(
         graph.operators[1].outputs = graph.operators[0].outputs
     else:
         model.signatureDefs[0].inputs[0].tensorIndex = 1000
-    builder = Builder(1 << 16)
-    builder.Finish(model.Pack(builder), b"TFL3")
     with pytest.raises(BundleError, match=words):
-        check_structure(bytes(builder.Output()))
+        check_structure(_closed(model))
 
 
 def test_structure_is_checked_in_no_time_whatever_the_bytes(

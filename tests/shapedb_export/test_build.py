@@ -135,7 +135,9 @@ def test_a_two_fold_shape_faces_across_its_long_side(tmp_path: Path) -> None:
 
 def test_only_shippable_models_become_exemplars_unless_told(tmp_path: Path) -> None:
     root = write_cad(tmp_path / "cad")
-    with pytest.raises(InputError, match=r"class table: 0 training models can become exemplars"):
+    with pytest.raises(
+        InputError, match=r"class table has 3 training models, of which 0 have a licence"
+    ):
         build(cad_config(tmp_path / "db", root, exemplars="ship"))
 
 
@@ -291,10 +293,10 @@ def told_index(one: ClassReport, told: dict[str, Any]) -> int:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"procedural": -1}, "--procedural must be at least 0, got -1"),
+        ({"procedural": -1}, "--procedural must be a number of at least 0.*; got -1"),
         ({"exemplars_per_class": 0}, "--exemplars-per-class must be at least 1"),
         ({"workers": -1}, "--workers must be at least 0"),
-        ({"procedural": 0}, "give --cad, --shapenet or --procedural"),
+        ({"procedural": 0}, "give --cad, --shapenet, or --procedural"),
         ({"exact_clusters": 50}, "--exact-clusters must be at least 100, got 50"),
         ({"oracle_models": -1}, "--oracle-models must be at least 0"),
         ({"time_limit_s": 0.0}, "--time-limit-s must be positive"),
@@ -332,7 +334,7 @@ def test_commands_end_with_what_they_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "words", "message"),
     [
-        ("build_db.py", ["--procedural", "0"], "give --cad, --shapenet or --procedural"),
+        ("build_db.py", ["--procedural", "0"], "give --cad, --shapenet, or --procedural"),
         ("build_db.py", ["--cad", "/nowhere", "--out", "{tmp}/a"], "no such folder"),
         ("build_db.py", ["--cad", "{tmp}", "--out", "{tmp}/b"], "no CAD files"),
         ("export_pack.py", ["/nowhere", "--out", "{tmp}/c.glb"], "is no shape database"),

@@ -60,6 +60,7 @@ def test_the_lines_end_with_the_task(heard: Heard) -> None:
 def test_a_line_holds_what_was_done_before_and_what_else_there_is_to_tell() -> None:
     shown = Progress("training", "step", total=100, done=40)
     assert shown.line() == "training: 40 of 100 steps, 0 s so far"
+    assert Progress("features", "batch", total=2).line() == "features: 0 of 2 batches, 0 s so far"
     shown.detail = "loss 0.123"
     shown.update(20)
     assert shown.line() == "training: 60 of 100 steps, 0 s so far, about 0 s left, loss 0.123"

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,9 +51,9 @@ def write_lamps(root: Path, order: list[int]) -> Path:
         pole = trimesh.creation.cylinder(0.015, 0.6 + rng.random(), sections=12)
         shade = trimesh.creation.cone(0.15 + 0.1 * rng.random(), 0.2, sections=20)
         shade.apply_translation([0.02 * number, 0, 0.3 + 0.4 * rng.random()])
-        lamp = trimesh.util.concatenate([foot, pole, shade])
+        lamp: Any = trimesh.util.concatenate([foot, pole, shade])
         lamp.apply_transform(trimesh.transformations.random_rotation_matrix(rng.random(3)))
-        lamp.export(root / "lamp" / f"lamp-{number}.glb")
+        lamp.export(str(root / "lamp" / f"lamp-{number}.glb"))
         entries.append({"path": f"lamp/lamp-{number}.glb", "source": "test"})
     (root / "index.json").write_text(json.dumps(entries), "utf-8")
     return root

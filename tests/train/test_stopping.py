@@ -12,6 +12,7 @@ import torch
 
 from p2o_train.batches import Augment, TrainingData
 from p2o_train.config import TrainConfig
+from p2o_train.data.sample import Sample
 from p2o_train.engine import train
 from p2o_train.stopping import stopping
 from points2objects.errors import InputError
@@ -23,6 +24,16 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM]
 def config_for(config_for: Callable[..., TrainConfig]) -> Callable[..., TrainConfig]:
     """Return what makes options of a run whose first checkpoint is due long after its end."""
     return partial(config_for, input_size=64, validate_every=100, save_minutes=1e3)
+
+
+class Interrupting:
+    """Samples that are interrupted when the first is asked for."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int, /) -> Sample:
+        raise KeyboardInterrupt
 
 
 def step_of(folder: Path) -> int:
@@ -97,12 +108,8 @@ def test_a_training_cannot_be_shortened_below_what_is_done(
 def test_a_last_validation_that_was_interrupted_is_made_up_for(
     tmp_path: Path, noise_data: TrainingData, config_for: Callable[..., TrainConfig]
 ) -> None:
-    class Interrupting(list):  # type: ignore[type-arg]
-        def __getitem__(self, index: object) -> object:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        train(config_for(tmp_path, 1), replace(noise_data, val=Interrupting(noise_data.val)))
+        train(config_for(tmp_path, 1), replace(noise_data, val=Interrupting()))
     assert step_of(tmp_path) == 1
     assert not (tmp_path / "best.pt").exists()
     assert train(config_for(tmp_path, 1), noise_data).map50 >= 0

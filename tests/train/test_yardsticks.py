@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from p2o_train.yardsticks import COCO, OPEN_IMAGES, Places, Yardstick, load_yardsticks
+from p2o_train.yardstick_networks import COCO, OPEN_IMAGES, Places
+from p2o_train.yardsticks import Yardstick, load_yardsticks
 from points2objects.errors import InputError
 from points2objects.geometry import ByteArray
 

@@ -58,7 +58,7 @@ def with_exemplars(shapedb: ShapeDB, pack: ExemplarPack, split: str) -> ShapeDB:
     sdf = np.stack(
         [
             _grid(mesh.vertices, mesh.faces, pack.classes[i // k])
-            for i, mesh in enumerate(progress(pack.meshes, "exemplars", "mesh"))
+            for i, mesh in enumerate(progress(pack.meshes, "solids", "exemplar"))
         ]
     )
     exemplar_id = np.zeros(len(shapedb.models), np.int32)
@@ -99,4 +99,4 @@ def _distances(shapedb: ShapeDB, index: int, exemplars: FloatArray) -> FloatArra
     """Return the root-mean-square distances of a model's grid to some exemplars', (k,)."""
     mesh = shapedb.mesh(index)
     grid = _grid(mesh.vertices, mesh.faces, shapedb.models[index].class_name)
-    return np.sqrt(((exemplars - grid) ** 2).mean(axis=(1, 2, 3)))
+    return np.asarray(np.sqrt(((exemplars - grid) ** 2).mean(axis=(1, 2, 3))))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOG_EVERY_S = 60.0
+OURS = "points2objects"
 YARDSTICK_SHOWN = 0.4
 """Score from which on the detectors of other people show what they found; ours have their own."""
 
@@ -127,13 +128,15 @@ def _judge_all(
         spread = np.linspace(0, len(dataset) - 1, config.limit).round().astype(int)
         indices = spread.tolist()
     classes = dataset.classes
-    judged: dict[str, list[Judged]] = {"points2objects": []} | {each.name: [] for each in others}
+    judged: dict[str, list[Judged]] = {}
+    for name in (OURS, *(each.name for each in others)):
+        judged[name] = []
     started = said = time.monotonic()
     for count, index in enumerate(tqdm(indices, unit="photo", disable=None), 1):
         sample = dataset[index]
         camera = photo_camera(dataset.root / sample.name, sample.image, config.fov_deg)
         seen = ours.find(sample.image, camera)
-        judged["points2objects"].append(judge(sample, seen.ranked, seen.shown))
+        judged[OURS].append(judge(sample, seen.ranked, seen.shown))
         for each in others:
             found = each.find(sample.image, classes, config.least)
             shown = found[found.score >= YARDSTICK_SHOWN]

@@ -108,21 +108,26 @@ class Sighting:
 
 
 def pseudo_label(config: PseudoLabelConfig) -> PhotoLabels:
-    """Label the pictures of a folder.
+    """Label the pictures of a folder with the detectors of another.
 
     Raises:
         InputError: There is no picture, one cannot be read, a detector is missing, or the folder
             holds a finished result or an unfinished one of other options.
     """
+    from p2o_train.yardsticks import load_yardsticks
+
+    return label_by(load_yardsticks(config.teachers, config.names), config)
+
+
+def label_by(teachers: "Sequence[Yardstick]", config: PseudoLabelConfig) -> PhotoLabels:
+    """Label the pictures of a folder by what these detectors see; raises what the above does."""
     from p2o_train.data.photo_folder import look_at, one_of_each, save_photo_sheet
     from p2o_train.data.photo_formats import PICTURES
     from p2o_train.data.photos2d import PhotoDataset
-    from p2o_train.yardsticks import load_yardsticks
 
     found = sorted(p for p in config.pictures.rglob("*") if p.suffix.lower() in PICTURES)
     if not found:
         raise InputError(f"{config.pictures}: holds no pictures ({', '.join(PICTURES)})")
-    teachers = load_yardsticks(config.teachers, config.names)
     done = _start(config, [teacher.name for teacher in teachers])
     looks = look_at(found)
     kept = one_of_each(looks, [0.0] * len(found), config.unlike)

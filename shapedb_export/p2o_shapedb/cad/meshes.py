@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -131,13 +132,21 @@ def _what_is_there(root: Path, classes: tuple[str, ...]) -> str:
         return "; it holds no folders"
     more = ", .." if len(folders) > _MOST_NAMED else ""
     alike = [(name, one) for one in classes for name in alike_folders(root, one)]
-    meant = sorted({path.parent.name for path in root.glob("*/*") if path.suffix in EXTENSIONS})
-    advice = f": name those that you mean, as in --classes {' '.join(meant)}" if meant else ""
+    counts = Counter(p.parent.name for p in root.glob("*/*") if p.suffix.lower() in EXTENSIONS)
+    meant = sorted(counts)
+    advice = (
+        f": name those that you mean, as in --classes {' '.join(meant)}; each needs "
+        "--exemplars-per-class models or more that teach, and licences in index.json or "
+        "--exemplars any"
+        if meant
+        else ""
+    )
     if alike:
         advice = f": rename {alike[0][0]!r} to {alike[0][1]!r}"
     below = itertools.chain.from_iterable(walk(root / one) for one in classes if one in folders)
     unread = unread_line(root, below)
-    there = f"; the folders there are {', '.join(folders[:_MOST_NAMED])}{more}{advice}"
+    named = [f"{name} ({counts[name]})" if name in counts else name for name in folders]
+    there = f"; the folders there are {', '.join(named[:_MOST_NAMED])}{more}{advice}"
     return f"{there}; {unread}" if unread else there
 
 

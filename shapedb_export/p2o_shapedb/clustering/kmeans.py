@@ -66,7 +66,7 @@ def streamed_centers(
     for _ in range(EPOCHS):
         for _, chunk in row_chunks(rows, _shuffled(rng, which)):
             centers, counts = _moved(centers, counts, chunk)
-    return np.rint(centers)
+    return np.asarray(np.rint(centers))
 
 
 def one_hot(labels: IntArray, k: int) -> FloatArray:
@@ -93,21 +93,22 @@ def _plus_plus(products: FloatArray, k: int, rng: np.random.Generator) -> IntArr
         best = int(nearer.sum(axis=1).argmin())
         seeds.append(int(tried[best]))
         least = nearer[best]
-    return squared_between(products, np.array(seeds)).argmin(axis=1)
+    return np.asarray(squared_between(products, np.array(seeds)).argmin(axis=1))
 
 
 def _lloyd(products: FloatArray, labels: IntArray, k: int) -> tuple[IntArray, FloatArray]:
     """Move centres until no vector changes sides; return clusters and squared distances, (n,)."""
     everyone = np.arange(len(labels))
     labels = _filled(labels, np.diag(products), k)
+    squared = squared_to_means(products, one_hot(labels, k))
     for _ in range(_ROUNDS):
-        squared = squared_to_means(products, one_hot(labels, k))
         nearest = squared.argmin(axis=1)
         nearest = _filled(nearest, squared[everyone, nearest], k)
         if (nearest == labels).all():
             break
         labels = nearest
-    return labels, squared[everyone, labels]
+        squared = squared_to_means(products, one_hot(labels, k))
+    return labels, np.asarray(squared[everyone, labels])
 
 
 def _filled(labels: IntArray, squared: FloatArray, k: int) -> IntArray:

@@ -100,6 +100,6 @@ def _shrunk(path: Path, entry: PhotoEntry, folder: Path, factor: float) -> Photo
     scale = np.array([width / entry.width, height / entry.height] * 2)
     objects = []
     for item in entry.objects:
-        left, top, right, bottom = (item.box * scale).tolist()
+        left, top, right, bottom = (np.array(item.box) * scale).tolist()
         objects.append(replace(item, box=(left, top, right, bottom)))
     return replace(entry, file=file, width=width, height=height, objects=tuple(objects))

@@ -199,8 +199,11 @@ def _close_span(
     least, most = config.least_span * min(width, height), float(max(width, height))
     if box is None:
         return float(np.exp(rng.uniform(np.log(least), np.log(most))))
-    share = np.exp(rng.uniform(*np.log(config.object_share)))
-    return float(np.clip(_sides(box[None]).max() / share, least, most))
+    side = float(_sides(box[None]).max())
+    # No share that would take more than the picture, so that all others come as often.
+    low, high = (max(share, min(side / most, 1.0)) for share in config.object_share)
+    share = np.exp(rng.uniform(np.log(low), np.log(high)))
+    return float(np.clip(side / share, least, most))
 
 
 def _whole_span(sample: PhotoSample, fov_deg: float, assumed_deg: float) -> float:

@@ -168,9 +168,8 @@ def _on_ignored(ignored: FloatArray, found: FloatArray) -> BoolArray:
     high = np.minimum(ignored[:, None, 2:], found[None, :, 2:])
     common = np.maximum(high - low, 0.0).prod(axis=-1)
     area = np.maximum((found[:, 2:] - found[:, :2]).prod(axis=-1), 1e-9)
-    return np.asarray((common / area).max(axis=0) >= MIN_IOU) | np.asarray(
-        rectangle_iou(ignored, found).max(axis=0) >= MIN_IOU
-    )
+    iou = rectangle_iou(ignored, found)
+    return np.asarray((np.maximum(common / area, iou) >= MIN_IOU).any(axis=0))
 
 
 def _longer_side(boxes: FloatArray) -> FloatArray:

@@ -32,7 +32,9 @@ LOOKS_LIKE = {
     "lamp": _LAMP,
     "cabinet": _STORAGE,
     "display": _SCREEN,
-    "loudspeaker": "speaker subwoofer woofer stereo hifi audio radio amplifier soundbar box",
+    "loudspeaker": (
+        "speaker subwoofer woofer stereo hifi audio radio amplifier soundbar box cabinet safe"
+    ),
     "telephone": "phone handset fax intercom mobile cellular calculator remote",
     "car": (
         "car automobile auto vehicle truck lorry van bus taxi cab toy jeep sedan convertible "
