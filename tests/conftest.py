@@ -5,6 +5,7 @@ import importlib.util
 import io
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import warnings
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 # Before torch and Mesa start their threads: the tests of other processes need the cores.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LP_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
+
+# What a shell runs in the background ignores Ctrl-C, and what tests start would as well.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _put_first(variable: str, folder: Path) -> None:

@@ -188,14 +188,11 @@ def test_an_interrupted_run_leaves_nothing(chain: Chain) -> None:
     import signal
     import time
 
-    # Tests that a shell runs in the background ignore Ctrl-C, and their children would as well.
-    heeded = signal.signal(signal.SIGINT, signal.default_int_handler)
     started = subprocess.Popen(
         [sys.executable, str(CONVERT / "to_tflite.py"), *chain.options("interrupted")],
         stderr=subprocess.PIPE,
         text=True,
     )
-    signal.signal(signal.SIGINT, heeded)
     deadline = time.monotonic() + 300
     while not list(chain.folder.glob(".interrupted.stages.*")) and time.monotonic() < deadline:
         assert started.poll() is None

@@ -98,7 +98,7 @@ def test_objects_carry_name_credit_and_colour(stage: Any) -> None:
     assert about["exemplar"] == "mug/00"
     assert (about["licence"], about["attribution"]) == ("CC-BY-4.0", "somebody")
     layer = stage.GetRootLayer()
-    assert layer.documentation == "somebody"
+    assert layer.documentation == "somebody (CC-BY-4.0)"
     assert layer.customLayerData["points2objects"]["points2objects"]["timestamp_ns"] == 2**40
     materials = [shade.MaterialBindingAPI(prim.GetChildren()[0]) for prim in objects]
     paths = [binding.ComputeBoundMaterial()[0].GetPath() for binding in materials]
