@@ -77,7 +77,7 @@ class Reconstructor:
                 differ from class to class.
             track: Keep ids on objects over frames with poses.
             scales: Looks at each picture that has no pose, by how much each enlarges it:
-                `(0.8, 1.6)` finds more in single photographs, in twice the time.
+                `(0.7, 1.0)` finds more in single photographs, in twice the time.
 
         Raises:
             BundleError: The bundle is missing, damaged or mixed.
