@@ -91,7 +91,7 @@ class Reconstructor:
             track: Keep ids on objects over frames with poses.
             trusted: Run a model from elsewhere without trying it first; see `Bundle.load`.
             scales: Looks at each picture that has no pose, by how much each enlarges it:
-                `(0.8, 1.6)` finds more in single photographs, in twice the time.
+                `(0.7, 1.0)` finds more in single photographs, in twice the time.
 
         Raises:
             BundleError: The bundle is missing, damaged or mixed, or its model failed its trial.

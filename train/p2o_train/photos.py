@@ -14,6 +14,7 @@ from p2o_train.scene_files import boxes_world, read_scenes
 from points2objects.camera import Camera
 from points2objects.errors import InputError
 from points2objects.geometry import FloatArray
+from points2objects.scales import rectangle_iou
 
 MIN_IOU = 0.4
 """A detection is of an object if the rectangles about them overlap by this much: half, less
@@ -162,7 +163,7 @@ def _match(objects: Sequence[SeenObject], scene: dict[str, Any]) -> list[int]:
     detections = scene["objects"]
     if not detections or not objects:
         return [-1] * len(detections)
-    iou = _rectangle_iou(np.array([item.box_px for item in objects]), _rectangles(scene))
+    iou = rectangle_iou(np.array([item.box_px for item in objects]), _rectangles(scene))
     same = np.array([[o.class_name == entry["class"] for entry in detections] for o in objects])
     score = np.array([entry["score"] for entry in detections], dtype=float)
     matched: list[int] = greedy_match(np.where(same, iou, 0.0), score, MIN_IOU).tolist()
@@ -179,15 +180,6 @@ def _rectangles(scene: dict[str, Any]) -> FloatArray:
     low, high = pixels.min(axis=1).filled(0.0), pixels.max(axis=1).filled(0.0)
     size = np.array([camera.width, camera.height])
     return np.concatenate([np.clip(low, 0, size), np.clip(high, 0, size)], axis=1)
-
-
-def _rectangle_iou(first: FloatArray, second: FloatArray) -> FloatArray:
-    """Return the IoU of each of n with each of m rectangles, (n, 4) and (m, 4) -> (n, m)."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    common = np.maximum(high - low, 0.0).prod(axis=-1)
-    area, other = ((box[:, 2:] - box[:, :2]).prod(axis=-1) for box in (first, second))
-    return np.asarray(common / np.maximum(area[:, None] + other[None] - common, 1e-9))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ The networks themselves see it in OpenCV's order, blue first, but for the SSD.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,8 @@ def _onnx(path: Path) -> tuple[Callable[[npt.NDArray[Any]], list[FloatArray]], i
     entry = session.get_inputs()[0]
 
     def run(batch: npt.NDArray[Any]) -> list[FloatArray]:
-        return list(session.run(None, {entry.name: batch.astype(np.float32)}))
+        raw = session.run(None, {entry.name: batch.astype(np.float32)})
+        return [np.asarray(each) for each in raw]
 
     return run, int(entry.shape[2])
 
@@ -153,8 +155,7 @@ def _picodet(path: Path) -> Callable[[ByteArray], Places]:
 
 
 def _nanodet_plus(path: Path) -> Callable[[ByteArray], Places]:
-    import ncnn
-
+    ncnn = import_module("ncnn")
     side, n_classes = 416, len(COCO)
     net = ncnn.Net()
     net.opt.num_threads = 1

@@ -144,3 +144,34 @@ def test_picture_and_label_roll_the_same_way(degrees: float) -> None:
         assert np.linalg.norm(dot - label) < 1
     moved = roll(sample, np.radians(degrees), (0, 0, 0)).camera.project(box.translation)[0, :2]
     assert np.linalg.norm(moved - camera.project(box.translation)[0, :2]) > 1
+
+
+def test_grey_pictures_have_equal_channels_and_keep_their_brightness() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    grey = vary_pixels(image, np.random.default_rng(1), replace(OFF, grey=1.0))
+    assert (grey == grey[..., :1]).all()
+    np.testing.assert_allclose(grey[..., 0], image @ [0.299, 0.587, 0.114], atol=0.51)
+
+
+def test_stronger_blur_leaves_less_detail() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+
+    def detail(blur_px: float) -> float:
+        config = replace(OFF, blur=1.0, blur_px=blur_px)
+        pictures = [vary_pixels(image, np.random.default_rng(seed), config) for seed in range(40)]
+        return float(np.mean([picture.std() for picture in pictures]))
+
+    assert detail(4.0) < 0.8 * detail(1.6)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"grey": 2.0}, r"grey must be in 0\.\.1"),
+        ({"blur_px": 0.1}, r"blur_px must be at least 0\.3"),
+        ({"jpeg_quality": 90}, r"jpeg_quality must be in 1\.\.89"),
+    ],
+)
+def test_impossible_strengths_are_refused(options: dict[str, float], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        replace(OFF, **options)  # type: ignore[arg-type]

@@ -110,7 +110,8 @@ def _look(path: Path) -> tuple[int, ByteArray]:
             small = upright.resize((_SIDE, _SIDE), Image.Resampling.BOX)
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{path}: not a picture that can be read ({error})") from error
-    frequencies: FloatArray = dctn(np.asarray(small.convert("L"), dtype=float), norm="ortho")
+    grey = np.asarray(small.convert("L"), dtype=float)
+    frequencies: FloatArray = np.asarray(dctn(grey, norm="ortho"), dtype=float)
     low = frequencies[:_LOW, :_LOW].reshape(-1)
     # The mean brightness says nothing of what is seen.
     bits = low > np.median(low[1:])

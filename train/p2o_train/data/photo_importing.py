@@ -105,9 +105,10 @@ def upright_size(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as picture:
             turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-            return picture.size[::-1] if turned else picture.size
+            width, height = picture.size
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{path}: not a picture that can be read ({error})") from error
+    return (height, width) if turned else (width, height)
 
 
 def _read(config: ImportPhotosConfig) -> list[SourcePhoto]:
