@@ -1,4 +1,7 @@
+import contextlib
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -6,6 +9,8 @@ import pytest
 from p2o_shapedb.cad.meshes import find_cad
 from p2o_shapedb.cad.model_search import alike_folders, unread_line, walk
 from points2objects.errors import InputError
+
+NOBODY = 65534
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -83,9 +88,29 @@ def test_a_class_of_other_formats_only_says_so(tmp_path: Path) -> None:
         find_cad(tmp_path / "none", ("chair",))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may list everything")
-def test_a_folder_that_may_not_be_listed_is_named(tmp_path: Path) -> None:
-    touch(tmp_path, "chair/private/a.glb")
-    (tmp_path / "chair" / "private").chmod(0)
-    with pytest.raises(InputError, match=r"private: cannot be listed \(Permission denied\)"):
-        find_cad(tmp_path, ("chair",))
+@contextlib.contextmanager
+def somebody() -> Iterator[None]:
+    """Lay down root's rights, who may list every folder."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+def test_a_folder_that_may_not_be_listed_is_named() -> None:
+    # Not in `tmp_path`, whose parents are the user's alone.
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        root.chmod(0o755)
+        touch(root, "chair/private/a.glb")
+        (root / "chair" / "private").chmod(0)
+        with (
+            somebody(),
+            pytest.raises(InputError, match=r"private: cannot be listed \(Permission denied\)"),
+        ):
+            find_cad(root, ("chair",))
+        (root / "chair" / "private").chmod(0o755)

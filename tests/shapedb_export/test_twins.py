@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from p2o_shapedb.assemble import assign_splits
 from p2o_shapedb.cache import Cache
 from p2o_shapedb.config import BuildConfig
 from p2o_shapedb.process import Job
+from p2o_shapedb.splits import assign_splits
 from p2o_shapedb.twins import twin_groups
 from points2objects.errors import InputError
 from points2objects.geometry import FloatArray

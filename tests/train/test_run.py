@@ -27,7 +27,7 @@ def test_help_lists_the_presets_without_importing_torch() -> None:
         [sys.executable, "-c", probe], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
-    assert "smoke,mobile,paper" in result.stdout
+    assert "smoke,mobile,photo,paper" in result.stdout
 
 
 def test_a_missing_database_is_one_line_and_exit_code_2(tmp_path: Path) -> None:

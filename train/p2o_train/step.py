@@ -16,6 +16,7 @@ from p2o_train.frozen import FrozenBatch
 from p2o_train.machine import autocast
 from p2o_train.network.build import PointsNetwork, normalise
 from p2o_train.photo_loss import photo_terms
+from p2o_train.photo_targets import PhotoTargets
 from p2o_train.schedule import lr_factor
 from p2o_train.targets import Targets
 from p2o_train.team import ALONE, Team
@@ -103,7 +104,9 @@ class Learner:
 
     def _outputs(self, network: PointsNetwork, batch: Batch) -> list[dict[str, Tensor]]:
         """Return the outputs for the rendered pictures, then for the photographs."""
-        parts = [batch.rendered] if batch.photos is None else [batch.rendered, batch.photos]
+        parts: list[Targets | PhotoTargets] = [batch.rendered]
+        if batch.photos is not None:
+            parts.append(batch.photos)
         images = torch.cat([part.images for part in parts])
         with autocast(self.config, images.device):
             features = network.body(normalise(images, self.spec))

@@ -91,7 +91,7 @@ def _onnx(path: Path) -> tuple[Callable[[npt.NDArray[Any]], list[FloatArray]], i
     entry = session.get_inputs()[0]
 
     def run(batch: npt.NDArray[Any]) -> list[FloatArray]:
-        raw = session.run(None, {entry.name: batch.astype(np.float32)})
+        raw: Any = session.run(None, {entry.name: batch.astype(np.float32)})
         return [np.asarray(each) for each in raw]
 
     return run, int(entry.shape[2])

@@ -185,7 +185,7 @@ def _png(side: int) -> bytes:
         ({".json": b"0" * (40 << 20)}, "41943040 bytes; at most"),
         ({".jpg": b"no picture"}, "cannot be read"),
         ({".jpg": b""}, "cannot be read"),
-        ({".jpg": _png(30_000)}, "no picture that can be read"),
+        ({".jpg": _png(30_000)}, "30000x30000; at most 4096 pixels across"),
         ({".jpg": _png(12_000)}, "a picture of 12000x12000; at most 4096"),
     ],
 )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -111,8 +112,8 @@ def _look(path: Path) -> tuple[int, ByteArray]:
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{path}: not a picture that can be read ({error})") from error
     grey = np.asarray(small.convert("L"), dtype=float)
-    frequencies: FloatArray = np.asarray(dctn(grey, norm="ortho"), dtype=float)
-    low = frequencies[:_LOW, :_LOW].reshape(-1)
+    spectrum: Any = dctn(grey, norm="ortho")
+    low: FloatArray = np.asarray(spectrum)[:_LOW, :_LOW].reshape(-1)
     # The mean brightness says nothing of what is seen.
     bits = low > np.median(low[1:])
     bits[0] = False

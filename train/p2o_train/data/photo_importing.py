@@ -105,10 +105,10 @@ def upright_size(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as picture:
             turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-            width, height = picture.size
+            size = picture.size
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{path}: not a picture that can be read ({error})") from error
-    return (height, width) if turned else (width, height)
+    return (size[1], size[0]) if turned else (size[0], size[1])
 
 
 def _read(config: ImportPhotosConfig) -> list[SourcePhoto]:
