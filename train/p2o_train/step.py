@@ -25,6 +25,9 @@ from points2objects.spec import ModelSpec
 
 CPU = torch.device("cpu")
 
+PRETRAINED = ("body.backbone", "body.levels")
+"""Parts that have learned before, and learn at `OptimConfig.backbone_lr` times the rate."""
+
 
 @dataclass(frozen=True)
 class Learner:
@@ -143,7 +146,7 @@ def make_optimizer(network: PointsNetwork, config: OptimConfig) -> torch.optim.O
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            lr = config.lr * (config.backbone_lr if name.startswith("body.backbone") else 1.0)
+            lr = config.lr * (config.backbone_lr if name.startswith(PRETRAINED) else 1.0)
             decay = config.weight_decay if parameter.ndim > 1 else 0.0
             groups.setdefault((lr, decay), []).append(parameter)
     return torch.optim.AdamW(
