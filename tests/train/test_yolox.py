@@ -127,7 +127,7 @@ def test_the_scores_are_the_detectors_own_for_the_classes_that_it_knows(weights:
     expected: torch.Tensor | None = None
     for answer in reversed(answers):
         both = torch.minimum(answer.classes, answer.objectness)[:, [CHAIR_ROW, TABLE_ROW]]
-        level = F.relu6((both + PRIOR_CENTER) * PRIOR_STEP)
+        level = F.relu((both + PRIOR_CENTER) * PRIOR_STEP)
         if expected is not None:
             level = torch.maximum(F.interpolate(expected, scale_factor=2.0, mode="bilinear"), level)
         expected = level

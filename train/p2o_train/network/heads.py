@@ -13,7 +13,7 @@ GRAVITY_GRID = "gravity_grid"
 """Name of the gravity head's answers on the grid that pools them, (b, cells, channels)."""
 
 PRIOR_CENTER, PRIOR_STEP = 6.0, 0.5
-"""A prior logit x is kept as relu6((x + 6) / 2): -6..6, the range that says anything, as 0..6."""
+"""A prior logit x is kept as relu((x + 6) / 2): -6..6, the range that says anything, as 0..6."""
 HEATMAP_BIAS = -2.19
 """Start with scores of 0.1 everywhere (CenterNet), or the focal loss drowns in empty cells."""
 

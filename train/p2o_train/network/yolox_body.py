@@ -96,9 +96,13 @@ class YoloxBody(nn.Module):
         prior: Tensor | None = None
         for answer in reversed(answers):
             # The logit of a product of two scores is the smaller logit, or a little less.
-            both = torch.minimum(answer.classes, answer.objectness)
-            level = F.relu6((both + PRIOR_CENTER) * PRIOR_STEP)
-            prior = level if prior is None else torch.maximum(_double(prior), level)
+            # Minima and maxima by ReLU: the quantiser knows no others.
+            both = answer.classes - F.relu(answer.classes - answer.objectness)
+            level = F.relu((both + PRIOR_CENTER) * PRIOR_STEP)
+            if prior is not None:
+                grown = _double(prior)
+                level = grown + F.relu(level - grown)
+            prior = level
         assert prior is not None
         return _double(prior) if self.stride == 4 else prior
 
