@@ -76,6 +76,9 @@ class YoloxBody(nn.Module):
         for tap, width in zip(reversed(fine), widths, strict=True):
             merges.append(Merge(coarse, tap, width))
             coarse = width
+        # Before the concatenation the converter leaves an activation apart from its convolution, and
+        # the quantiser knows a ReLU apart, not a ReLU6: the decoder's last one is a ReLU.
+        merges[-1].mix.linear = True
         self.merges = nn.ModuleList(merges)
         self.out_channels = coarse + len(spec.classes)
         self._freeze(config.freeze_stages)
@@ -90,7 +93,7 @@ class YoloxBody(nn.Module):
         *fine, features = taps
         for merge, tap in zip(self.merges, reversed(fine), strict=True):
             features = merge(features, tap)
-        return torch.cat([features, self._prior(answers)], dim=1)
+        return torch.cat([F.relu(features), self._prior(answers)], dim=1)
 
     def _prior(self, answers: Sequence[LevelOutput]) -> Tensor:
         prior: Tensor | None = None
