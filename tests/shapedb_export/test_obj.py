@@ -150,6 +150,19 @@ def test_names_in_a_code_page_lead_to_their_files(encoding: str, tmp_path: Path)
     assert (mesh.colors == WOOD).all()
 
 
+@pytest.mark.parametrize("word", ["\u6728", "\u6728\u5934", "\u6d93\u6728"])
+def test_a_name_in_gbk_that_is_utf8_by_chance_leads_to_its_files(word: str, tmp_path: Path) -> None:
+    texture(tmp_path / f"{word}.png", [[WOOD]])
+    (tmp_path / "m.mtl").write_bytes(f"newmtl {word}\nmap_Kd {word}.png\n".encode("gbk"))
+    for comment in ("", "# \u6905\u5b50\n"):  # with it, the OBJ is no UTF-8 and the MTL may be
+        text = f"{comment}mtllib m.mtl\nusemtl {word}\n" + VERTICES + UV + UV_FACES
+        assert (load(tmp_path, text.encode("gbk")).colors == WOOD).all()
+
+
+def test_zeros_that_fill_the_last_block_are_no_text(tmp_path: Path) -> None:
+    assert is_the_box(load(tmp_path, (VERTICES + FACES).encode() + b"\0" * 300))
+
+
 def test_a_material_named_in_another_code_page_is_found(tmp_path: Path) -> None:
     (tmp_path / "m.mtl").write_bytes("newmtl w\u00f6\nKd 1 0 0\n".encode("cp1252"))
     text = "# \u6905\nmtllib m.mtl\nusemtl w\u00f6\n" + VERTICES + FACES

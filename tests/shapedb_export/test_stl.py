@@ -73,6 +73,7 @@ def test_binary_files_are_known_by_their_size(
         text().replace("solid part", "solid"),
         text().replace(".0", ".0e+00"), text().replace("endsolid part\n", ""),
         text().replace("endfacet\n", "endfacet\nendsolid a\nsolid b\n", 1),
+        text() + "\0" * 300,
     ],
 )  # fmt: skip
 def test_text_is_read_whoever_wrote_it(content: str | bytes, tmp_path: Path) -> None:

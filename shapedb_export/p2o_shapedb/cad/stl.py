@@ -31,7 +31,7 @@ def read_stl(data: bytes, limits: LoadLimits) -> tuple[MeshPart, tuple[str, ...]
     # Many binary files begin with "solid", too; text holds no zero bytes, unless it is UTF-16.
     begins = data[:512].lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\0")[:11].replace(b"\0", b"").lower()
     is_text = begins.startswith((b"solid", b"facet")) and (
-        b"\0" not in data or data.startswith((b"\xff\xfe", b"\xfe\xff"))
+        b"\0" not in data.rstrip(b"\0") or data.startswith((b"\xff\xfe", b"\xfe\xff"))
     )
     if (claimed < 0 or behind != 0) and is_text:
         return _text(decode_text(data, limits, count_words=False), limits), ()

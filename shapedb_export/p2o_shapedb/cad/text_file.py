@@ -44,7 +44,7 @@ def decode_text(data: bytes, limits: LoadLimits, count_words: bool = True) -> st
         raise InputError(
             f"has {words} words; at most {limits.text_values} are read: save it as a binary format"
         )
-    text = _decoded(data)
+    text = _decoded(data).rstrip("\0")  # some writers fill the last block with zeros
     if "\0" in text:
         raise InputError("should be text, but holds zero bytes")
     return text.replace("\r\n", "\n").replace("\r", "\n")
@@ -52,7 +52,7 @@ def decode_text(data: bytes, limits: LoadLimits, count_words: bool = True) -> st
 
 def _decoded(data: bytes) -> str:
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "")
-    head = data[:512]
+    head = data[:512].rstrip(b"\0")
     if not encoding and len(head) >= 8 and head.count(0) >= len(head) // 3:
         # UTF-16 without its mark: every other byte of ASCII is zero.
         encoding = "utf-16-le" if head[1::2].count(0) > head[::2].count(0) else "utf-16-be"
