@@ -110,11 +110,11 @@ def reconstruct(
                 try:
                     scene = model(frame.image, frame.camera, frame.timestamp_ns)
                     overlay = draw_scene(frame.image, scene)
-                    overlays.write(frame.name, overlay)
+                    name = overlays.write(frame.name, overlay)
                 except InputError as error:
                     capture.left_out.add(InputError(f"frame {frame.name}: {error}"))
                 else:
-                    record = {"frame": frame.name, **scene.to_dict()}
+                    record = {"frame": name, **scene.to_dict()}
                     lines.write(json.dumps(record, allow_nan=False) + "\n")
                     n_frames, n_objects = n_frames + 1, n_objects + len(scene)
                     if fullest is None or len(scene) >= len(fullest):

@@ -70,10 +70,10 @@ class OverlayWriter:
         self._names: set[str] = set()
         self._n_written = 0
 
-    def write(self, name: str, overlay: ByteArray) -> None:
-        """Append one overlay, (h, w, 3) RGB; pictures are called after `name`.
+    def write(self, name: str, overlay: ByteArray) -> str:
+        """Append one overlay, (h, w, 3) RGB; return what it is called.
 
-        A video keeps the size of its first overlay, and others are fitted into it.
+        That is `name`, or where another picture has it, `name-2`. A video keeps the size of its first overlay, and others are fitted into it.
 
         Raises:
             InputError: The overlay is too large for a JPEG file.
@@ -85,19 +85,22 @@ class OverlayWriter:
             self._video = self._open_video(size)
         bgr = np.asarray(cv2.cvtColor(overlay, cv2.COLOR_RGB2BGR), dtype=np.uint8)
         if self._video is None:
-            self._write_picture(name, bgr)
+            name = self._write_picture(name, bgr)
         else:
             self._video.write(bgr if size == self._size else fitted(bgr, self._size))
         self._n_written += 1
+        return name
 
-    def _write_picture(self, name: str, bgr: ByteArray) -> None:
+    def _write_picture(self, name: str, bgr: ByteArray) -> str:
         encoded, data = _encode_jpeg(bgr)
         if not encoded:
             raise InputError(
                 f"frame {name}: {bgr.shape[1]}x{bgr.shape[0]} is too large for a JPEG; shrink it"
             )
         # Written by Python: OpenCV's own writing ends the process at a name that is no UTF-8.
-        (self._folder / f"{self._unique(name)}.jpg").write_bytes(data)
+        unique = self._unique(name)
+        (self._folder / f"{unique}.jpg").write_bytes(data)
+        return unique
 
     def _unique(self, name: str) -> str:
         name = shortened(name)

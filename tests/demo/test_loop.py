@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from p2o_demo.capture import Capture, Frame, open_source
 from p2o_demo.config import DemoConfig
@@ -69,6 +70,16 @@ def write_recording(folder: Path) -> Path:
 
 def read_scenes(out: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (out / "scenes.jsonl").read_text("utf-8").splitlines()]
+
+
+def test_pictures_of_one_name_keep_records_of_their_own(tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for name in ("photo.jpg", "photo.png"):
+        Image.new("RGB", (64, 48)).save(folder / name)
+    run(DemoConfig(str(folder), out=out, window=False))
+    assert sorted(str(scene["frame"]) for scene in read_scenes(out)) == ["photo", "photo-2"]
+    assert {path.stem for path in out.glob("*.jpg")} == {"photo", "photo-2"}
 
 
 def test_pictures_give_overlays_scenes_and_the_fullest_scene(tmp_path: Path) -> None:
