@@ -73,7 +73,8 @@ class OverlayWriter:
     def write(self, name: str, overlay: ByteArray) -> str:
         """Append one overlay, (h, w, 3) RGB; return what it is called.
 
-        That is `name`, or where another picture has it, `name-2`. A video keeps the size of its first overlay, and others are fitted into it.
+        That is `name`, or where another picture has it, `name-2`. A video keeps the size of its
+        first overlay, and others are fitted into it.
 
         Raises:
             InputError: The overlay is too large for a JPEG file.

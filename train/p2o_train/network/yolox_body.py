@@ -76,8 +76,8 @@ class YoloxBody(nn.Module):
         for tap, width in zip(reversed(fine), widths, strict=True):
             merges.append(Merge(coarse, tap, width))
             coarse = width
-        # Before the concatenation the converter leaves an activation apart from its convolution, and
-        # the quantiser knows a ReLU apart, not a ReLU6: the decoder's last one is a ReLU.
+        # Before the concatenation the converter leaves an activation apart from its convolution,
+        # and the quantiser knows a ReLU apart, not a ReLU6: the decoder's last one is a ReLU.
         merges[-1].mix.linear = True
         self.merges = nn.ModuleList(merges)
         self.out_channels = coarse + len(spec.classes)
