@@ -50,9 +50,9 @@ def parse(config_type: type[Config], description: str, args: list[str] | None = 
 def run_command(main: Callable[[], None], verbose: bool = False) -> int:
     """Run a command's body and return its exit code.
 
-    0 done; 2 misused or bad input (`InputError`, `BundleError`), or a package that is not
-    installed; 130 interrupted; 1 anything else. A failure prints one line that starts with
-    `error:`, and with `verbose` the traceback above it.
+    0 done; 2 misused or bad input (`InputError`, `BundleError`), a package that is not installed,
+    or a file system that refuses; 130 interrupted; 1 anything else. A failure prints one line that
+    starts with `error:`, and with `verbose` the traceback above it.
     """
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO,
@@ -68,10 +68,20 @@ def run_command(main: Callable[[], None], verbose: bool = False) -> int:
     except ModuleNotFoundError as error:
         need = f"needs the Python package {error.name}; 'make install' installs all that is needed"
         return _failed(need, 2, verbose)
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            return _unexpected(error, verbose)
+        place = f" {error.filename}" if error.filename else ""
+        advice = cure(error, otherwise="choose another --out")
+        return _failed(f"cannot write{place}: {error.strerror}; {advice}", 2, verbose)
     except Exception as error:
-        hint = "" if verbose else " (--verbose shows where)"
-        return _failed(f"{type(error).__name__}: {error}{hint}", 1, verbose)
+        return _unexpected(error, verbose)
     return 0
+
+
+def _unexpected(error: Exception, verbose: bool) -> int:
+    hint = "" if verbose else " (--verbose shows where)"
+    return _failed(f"{type(error).__name__}: {error}{hint}", 1, verbose)
 
 
 def _cause(error: BaseException, kind: type[BaseException]) -> BaseException | None:

@@ -1,6 +1,7 @@
-from dataclasses import dataclass
+from dataclasses import errno
 from pathlib import Path
 
+import dataclass
 import pytest
 
 from p2o_shapedb.command import atomic_path, parse, run_command
@@ -50,6 +51,10 @@ def test_help_is_code_0(capsys: pytest.CaptureFixture[str]) -> None:
         (InputError("no such file"), 2),
         (BundleError("parts differ"), 2),
         (ModuleNotFoundError("No module named 'torch'", name="torch"), 2),
+        (OSError(errno.ENOSPC, "No space left on device", "shard.zip"), 2),
+        (PermissionError(errno.EACCES, "Permission denied", "runs/mine"), 2),
+        (OSError(errno.EROFS, "Read-only file system"), 2),
+        (ConnectionResetError(errno.ECONNRESET, "reset"), 1),
         (RuntimeError("broken\nin two lines"), 1),
         (KeyboardInterrupt(), 130),
         (None, 0),
