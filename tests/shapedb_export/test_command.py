@@ -1,7 +1,7 @@
-from dataclasses import errno
+import errno
+from dataclasses import dataclass
 from pathlib import Path
 
-import dataclass
 import pytest
 
 from p2o_shapedb.command import atomic_path, parse, run_command
