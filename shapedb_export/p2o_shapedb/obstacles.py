@@ -97,12 +97,24 @@ def _ways_out(config: BuildConfig, jobs: Sequence[Job], short: list[ClassCount])
     if unlicensed:
         ways.append("for your own use add --exemplars any, or name licences in index.json")
     best = replace(config, exemplars="any" if unlicensed else config.exemplars)
-    most = min(count.eligible for count in count_models(best, jobs))
+    most = _most_exemplars(best, jobs)
     if 0 < most < config.exemplars_per_class:
         ways.append(f"{'then ' if unlicensed else ''}use --exemplars-per-class {most} or fewer")
     made = [count.name for count in short if config.procedural_of(count.name) > 0]
     more = f" or more --procedural for {', '.join(made)}" if made else ""
     return "; ".join([*ways, f"or give more --cad{more}"]).removeprefix("or ")
+
+
+def _most_exemplars(config: BuildConfig, jobs: Sequence[Job]) -> int:
+    """Find the most exemplars per class that leave each class a model to validate with."""
+    most = min(count.eligible for count in count_models(config, jobs))
+    if not config.val_share or config.held_out is not None:
+        return most
+    for number in range(min(most, config.exemplars_per_class), 0, -1):
+        counts = count_models(replace(config, exemplars_per_class=number), jobs)
+        if all(number <= count.eligible and count.train < count.models for count in counts):
+            return number
+    return most
 
 
 def _first(reasons: Sequence[str]) -> str:

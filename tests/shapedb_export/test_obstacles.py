@@ -53,6 +53,15 @@ def test_the_ways_out_lead_out(tmp_path: Path) -> None:
     assert report.database.classes == ("lamp", "cabinet")
 
 
+def test_the_ways_out_leave_a_model_to_validate_with(tmp_path: Path) -> None:
+    root = write_boxes(tmp_path / "cad", {"lamp": 6, "cabinet": 5}, ship=True)
+    with pytest.raises(InputError, match="use --exemplars-per-class 3 or fewer"):
+        build(config_of(root, exemplars_per_class=6, val_share=0.01))
+    report = build(config_of(root, exemplars_per_class=3, val_share=0.01))
+    held_out = {model.class_name for model in report.database.models if model.split == "val"}
+    assert held_out == {"lamp", "cabinet"}
+
+
 def test_generated_models_are_a_way_out_only_where_there_is_a_generator(tmp_path: Path) -> None:
     root = write_boxes(tmp_path / "cad", {"lamp": 2}, ship=True)
     with pytest.raises(InputError, match=r"or more --procedural for mug$"):

@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,16 @@ def options(solids: ShapeDB, out: Path, **changes: object) -> MakeConfig:
 def shas(out: Path) -> dict[str, list[str]]:
     splits = json.loads((out / "dataset.json").read_text())["splits"]
     return {name: [shard["sha256"] for shard in shards] for name, shards in splits.items()}
+
+
+def test_a_database_without_validation_models_is_refused_before_anything_is_written(
+    solids: ShapeDB, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only_training = replace(solids, models=tuple(replace(m, split="train") for m in solids.models))
+    monkeypatch.setattr(ShapeDB, "load", lambda _: only_training)
+    with pytest.raises(InputError, match="no model of split 'val'; build it with --val-share and"):
+        make_dataset(options(solids, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_workers_and_interruptions_do_not_change_the_dataset(

@@ -93,11 +93,15 @@ def make_dataset(config: MakeConfig) -> Made:
     """Render what is missing, then write the manifest.
 
     Raises:
-        InputError: The folder holds a finished dataset, or an unfinished one of other options.
+        InputError: The folder holds a finished dataset, or an unfinished one of other options; or
+            the shape database has no model for a split that is wanted.
     """
+    from p2o_train.rendering.catalog import refuse_empty_splits
+
     shapedb = ShapeDB.load(config.shapedb)
     # The smaller split first: something is there to look at soon.
     counts = {"val": config.val, "train": config.train}
+    refuse_empty_splits(shapedb, [split for split, count in counts.items() if count])
     start = partial(_Renderer, config)
     plan = _plan(config, shapedb)
     return make_shards(

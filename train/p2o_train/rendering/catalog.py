@@ -1,5 +1,6 @@
 """What can stand in a scene: the models of one split, and clutter."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +25,25 @@ class CatalogModel:
     standing: Standing
 
 
+def refuse_empty_splits(shapedb: ShapeDB, splits: Iterable[str]) -> None:
+    """Stop before any work where a shape database has no model of a split.
+
+    Raises:
+        InputError: A split has none.
+    """
+    there = {model.split for model in shapedb.models}
+    for split in splits:
+        if split not in there:
+            raise InputError(_no_model_of(split))
+
+
+def _no_model_of(split: str) -> str:
+    return (
+        f"shape database: no model of split {split!r}; build it with --val-share and fewer "
+        "--exemplars-per-class than models"
+    )
+
+
 class Catalog:
     """Draws models and keeps their meshes and those of the clutter."""
 
@@ -41,9 +61,7 @@ class Catalog:
                 self._groups[kind].setdefault(model.class_name, []).append(index)
         self._drop_strays()
         if not any(self._groups.values()):
-            raise InputError(
-                f"shape database: no model of split {split!r}; build it with --val-share"
-            )
+            raise InputError(_no_model_of(split))
         self.mesh = lru_cache(maxsize=1024)(self._load)
 
     @property
