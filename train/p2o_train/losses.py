@@ -209,6 +209,14 @@ def huber_loss(predicted: Tensor, target: Tensor) -> Tensor:
     return torch.where(beyond, torch.where(beyond, squared, 1).sqrt() - 0.5, squared / 2)
 
 
+def pool_gravity(grid: Tensor) -> Tensor:
+    """Return the mean raw gravity of (b, cells, 4) by confidence, (b, 3).
+
+    The torch twin of `points2objects.decode.pooled_gravity`.
+    """
+    return (F.softmax(grid[..., 3], dim=1)[..., None] * grid[..., :3]).sum(dim=1)
+
+
 def pooled_gravity_loss(grid: Tensor, target: Tensor) -> Tensor:
     """Return how far the picture's pooled up direction is off, and its cells by confidence, (b,).
 
@@ -217,9 +225,8 @@ def pooled_gravity_loss(grid: Tensor, target: Tensor) -> Tensor:
         target: Up in the camera minus the level camera's, (b, 3).
     """
     weight = F.softmax(grid[..., 3], dim=1)
-    pooled = (weight[..., None] * grid[..., :3]).sum(dim=1)
     each = (grid[..., :3] - target[:, None]).abs().sum(dim=2)
-    return l1_loss(pooled, target) + (weight * each).sum(dim=1)
+    return l1_loss(pool_gravity(grid), target) + (weight * each).sum(dim=1)
 
 
 def l1_loss(predicted: Tensor, target: Tensor) -> Tensor:

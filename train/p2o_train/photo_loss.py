@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from p2o_train.config import LossConfig
 from p2o_train.geometry import BoxTensors, CellView, decode_pose
-from p2o_train.losses import focal_loss
+from p2o_train.losses import focal_loss, pool_gravity
 from p2o_train.network.heads import GRAVITY_GRID
 from p2o_train.photo_targets import PhotoTargets
 from points2objects.camera import Camera
@@ -123,8 +123,7 @@ def level_rotations(up: Tensor) -> Tensor:
 
 def _up(grid: Tensor) -> Tensor:
     """Return where the network sees up, (b, 3), as a fact that its boxes are read with."""
-    weight = F.softmax(grid[..., 3], dim=1)
-    pooled = (weight[..., None] * grid[..., :3]).sum(dim=1)
+    pooled = pool_gravity(grid)
     return F.normalize(pooled + pooled.new_tensor([0.0, -1.0, 0.0]), dim=1).detach()
 
 
